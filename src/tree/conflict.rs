@@ -1,0 +1,1 @@
+//! Conflict names (MERGE 6).

@@ -1,0 +1,1 @@
+//! The merge (MERGE 3 to 5).
