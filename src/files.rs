@@ -97,10 +97,10 @@ pub trait Open: io::Read + io::Write {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The disk below one root.
+/// The disk below one root. Cheap to clone (a shared handle).
 ///
 /// `at` is always a directory handle of the same value, `name` always one component.
-pub trait Files {
+pub trait Files: Clone {
     /// A directory handle. Cheap to clone.
     type Dir: Clone;
     /// An open file.

@@ -1,1 +1,4 @@
-//! (in the making)
+//! The vault: keys, names, file contents, seals.
+
+/// (in the making)
+pub struct VaultKeys {}

@@ -5,6 +5,8 @@
 //!
 //! Ceilings: an object that claims more than [`limit`] allows for its type is refused before it is inflated.
 
+pub mod store;
+
 use crate::error::Result;
 use crate::id::Oid;
 use std::collections::BTreeMap;

@@ -1,1 +1,106 @@
-//! (in the making)
+//! Between the folders and the vault: what changed in share, what must change there, and secure's work tree.
+//!
+//! Every verb here works on a [`Device`]: the seams and the keys of one device, with nothing global beside it, so that
+//! the simulation can hold many of them in one thread.
+
+use crate::clock::{Clock, Random};
+use crate::crypt::VaultKeys;
+use crate::files::Files;
+use crate::git::store::Store;
+use crate::id::Id;
+use crate::path::RelPath;
+use crate::state::State;
+use crate::tree::Writer;
+
+/// One device: its seams, its keys, its settings.
+pub struct Device<F: Files, S: State, C: Clock, R: Random> {
+    /// The plain folder.
+    pub share: F,
+    /// The encrypted folder (a git work tree).
+    pub secure: F,
+    /// Secure's repository.
+    pub git: Store<F>,
+    /// The state database.
+    pub state: S,
+    /// The clock.
+    pub clock: C,
+    /// Randomness.
+    pub random: R,
+    /// The vault's keys.
+    pub keys: VaultKeys,
+    /// The vault's id.
+    pub vault: Id,
+    /// This device's name.
+    pub name: Writer,
+    /// This device's id.
+    pub id: Id,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// What this round found out and a person should know.
+    pub report: Report,
+}
+
+/// The part of the configuration that the mirror needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Further ignore patterns of this device, in gitignore syntax.
+    pub ignore: Vec<String>,
+    /// Bytes that stay free on the disks of share and secure.
+    pub min_free: u64,
+    /// The brake: from this many files on, with more than `brake_fraction` of the vault. (20 files and more than half
+    /// always stop.)
+    pub brake_files: u64,
+    /// The brake: the fraction.
+    pub brake_fraction: f64,
+    /// Change sets that the user has allowed (`sharelock allow CODE`).
+    pub allowed: Vec<String>,
+    /// log2 of the segment size for new large files (16..=20).
+    pub segment: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { ignore: Vec::new(), min_free: 64_000_000, brake_files: 1000, brake_fraction: 0.1, allowed: Vec::new(), segment: 20 }
+    }
+}
+
+/// Something that a person should know; collected during a round, shown by `status` and after `sync`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The path it is about (in share unless `what` says else); `None`: the whole vault or a node.
+    pub path: Option<RelPath>,
+    /// What failed and why, in a person's words.
+    pub what: String,
+    /// The command that mends it, if there is one.
+    pub remedy: Option<String>,
+    /// True if nothing has to be done (a skipped socket, say): told once.
+    pub note: bool,
+}
+
+/// What a round found out.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Problems and notes, in the order in which they were found.
+    pub problems: Vec<Problem>,
+    /// The brake's stop, if it holds something back.
+    pub brake: Option<Brake>,
+    /// True if something had to be left for another round (a file that keeps changing, a recheck that failed).
+    pub again: bool,
+}
+
+/// A change set that the brake holds back (DESIGN: it stops before sending and before applying).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// True: this device's share would delete in the vault. False: the vault would delete or overwrite here.
+    pub sending: bool,
+    /// Files that would be deleted or overwritten.
+    pub files: u64,
+    /// Bytes of plaintext in them.
+    pub bytes: u64,
+    /// Files in the vault.
+    pub of: u64,
+    /// The largest folders (top level; `None` for files at the top) with their number of files, largest first.
+    pub folders: Vec<(Option<RelPath>, u64)>,
+    /// The answer that allows exactly this set: 4 or more hex digits.
+    pub code: String,
+}

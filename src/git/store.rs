@@ -1,0 +1,9 @@
+//! An object store.
+
+use crate::files::Files;
+
+/// A repository.
+pub struct Store<F: Files> {
+    #[allow(dead_code)]
+    files: F,
+}
