@@ -1,4 +1,22 @@
-//! The vault: keys, names, file contents, seals.
+#![doc = include_str!("FORMAT.md")]
 
-/// (in the making)
-pub struct VaultKeys {}
+pub mod backend;
+mod chunk;
+pub mod head;
+pub mod header;
+pub mod keyfile;
+pub mod keys;
+pub mod large;
+pub mod name;
+pub mod notice;
+pub mod pad;
+pub mod recovery;
+pub mod seal;
+pub mod siv;
+pub mod small;
+
+pub use keys::{Master, VaultKeys};
+pub use large::content_mac;
+
+/// Longest `head` object: of a file of 16 TiB.
+pub const HEAD_LIMIT: u64 = 2_105_480;
