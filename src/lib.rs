@@ -16,7 +16,7 @@
 //!
 //! Start reading at [`agent::round`].
 
-pub mod agent;
+// agent: with scan and apply
 pub mod clock;
 pub mod cli;
 pub mod config;

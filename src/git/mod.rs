@@ -5,7 +5,17 @@
 //!
 //! Ceilings: an object that claims more than [`limit`] allows for its type is refused before it is inflated.
 
+mod delta;
+mod idx;
+pub mod index;
+pub mod ingest;
+pub mod local;
+pub mod object;
+mod pack_write;
+mod refs;
 pub mod store;
+mod walk;
+mod zlib;
 
 use crate::error::Result;
 use crate::id::Oid;

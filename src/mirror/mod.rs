@@ -3,6 +3,20 @@
 //! Every verb here works on a [`Device`]: the seams and the keys of one device, with nothing global beside it, so that
 //! the simulation can hold many of them in one thread.
 
+pub mod commit;
+pub mod content;
+pub mod foreign;
+pub mod history;
+pub mod incoming;
+pub mod join;
+pub mod overlay;
+pub mod packs;
+pub mod partial;
+pub mod sealed;
+pub mod secure;
+pub mod stage;
+pub mod worktree;
+
 use crate::clock::{Clock, Random};
 use crate::crypt::VaultKeys;
 use crate::files::Files;

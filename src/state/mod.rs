@@ -8,6 +8,8 @@
 //! (`state::db`), the simulated one an in-memory map whose image at the last commit survives a power cut
 //! (`sim::state`).
 
+pub mod db;
+
 use crate::clock::Time;
 use crate::error::Result;
 use crate::id::Id;

@@ -3,5 +3,9 @@
 pub mod conflict;
 pub mod entry;
 pub mod merge;
+mod naming;
+pub mod partial;
+pub mod planted;
 
 pub use entry::{FileKind, Node, Place, Version, Writer};
+pub use partial::Tree;

@@ -1,0 +1,319 @@
+//! Fetching from and pushing to one storage node, with everything between the wire and a verified commit.
+
+use super::round::StorageNode;
+use crate::clock::{Clock, Random};
+use crate::crypt::seal::{self, Details, Label};
+use crate::error::{Error, Kind, Result};
+use crate::files::Files;
+use crate::git::object::TreeBuilder;
+use crate::git::store::Expect;
+use crate::git::{PackSource, RefStatus, RefUpdate, Remote, Type};
+use crate::id::Oid;
+use crate::mirror::commit;
+use crate::mirror::history::{self, Walk};
+use crate::mirror::packs::Packs;
+use crate::mirror::secure::MAIN;
+use crate::mirror::Device;
+use crate::state::State;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Objects sent in one go: a broken line loses one batch, not the whole.
+pub const BATCH: u64 = 64 << 20;
+const FEWEST: usize = 100;
+
+/// What a node showed.
+pub struct Shown {
+    /// Its head, verified; `None` for an empty node.
+    pub head: Option<Oid>,
+    /// How it relates to ours.
+    pub walk: Walk,
+}
+
+/// Asks a node for its head, fetches what is missing, verifies it and remembers it. Nothing is applied here.
+pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    ours: Option<Oid>,
+) -> Result<Shown> {
+    let refs = node.remote.refs()?;
+    let remembered = d.git.get_ref(&history::seen_ref(&node.name))?;
+    let staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
+    node.staging = staging;
+    let Some(head) = refs.get(MAIN).copied() else {
+        node.head = None;
+        if let Some(was) = remembered {
+            return Err(history::went_back(d, &node.name, &node.place, &was, None, &node.show_time));
+        }
+        return Ok(Shown { head: None, walk: Walk::default() });
+    };
+    if !d.git.contains(&head)? {
+        let mut have: Vec<Oid> = ours.into_iter().collect();
+        for (_, oid) in history::seen(d)? {
+            if !have.contains(&oid) && d.git.contains(&oid)? {
+                have.push(oid);
+            }
+        }
+        let mut ingest = d.git.ingest()?;
+        node.remote.fetch(&[head], &have, &mut ingest)?;
+        ingest.finish()?;
+        d.git.complete(&head, &have)?;
+    }
+    let walk = match history::accept(d, &head, ours.as_ref(), remembered.as_ref()) {
+        Ok(walk) => walk,
+        Err(e) if e.kind() == Kind::Integrity(crate::error::Class::Stale) => {
+            let was = remembered.unwrap_or(head);
+            return Err(history::went_back(d, &node.name, &node.place, &was, Some(&head), &node.show_time));
+        }
+        Err(e) => return Err(refused(e, node)),
+    };
+    node.head = Some(head);
+    Ok(Shown { head: Some(head), walk })
+}
+
+/// Remembers a head that was accepted and will never go back.
+pub fn remember<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, node: &str, head: &Oid) -> Result<()> {
+    d.git.set_ref(&history::seen_ref(node), Expect::Any, Some(*head))
+}
+
+/// What a person reads when a node shows something that no device of the vault has sealed.
+pub fn refused<Rm: Remote>(e: Error, node: &StorageNode<Rm>) -> Error {
+    if e.is_stopped() || !matches!(e.kind(), Kind::Integrity(_)) {
+        return e;
+    }
+    Error::new(e.kind(), format!("{} ({}) shows something that no device of this vault has made", node.name, node.place))
+        .detail(e.to_string())
+        .detail("nothing was taken from it, nothing was changed here")
+        .remedy("to store the present state there again", format!("sharelock remote heal {}", node.name))
+        .remedy("if you don't trust that server", format!("sharelock remote remove {}", node.name))
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The node has our head.
+    Done,
+    /// Somebody else was faster: fetch, merge, try again.
+    Raced,
+}
+
+/// Sends our head to a node whose head it contains.
+pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    head: Oid,
+) -> Result<Pushed> {
+    if node.head == Some(head) {
+        remember(d, &node.name, &head)?;
+        return Ok(Pushed::Done);
+    }
+    let have: Vec<Oid> = node.head.into_iter().collect();
+    let mut oids = d.git.closure(&[head], &have)?;
+    let total: u64 = d.git.stored_size(&oids)?;
+    if total > BATCH && oids.len() >= 2 {
+        oids = stage_batches(d, node, oids)?;
+    }
+    let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
+    let mut pack = d.git.pack_source(oids)?;
+    let status = match node.remote.push(std::slice::from_ref(&update), false, &mut pack) {
+        Ok(status) => status,
+        // An answer that did not come is no refusal: look at the refs first.
+        Err(e) if e.kind() == Kind::Unreachable => {
+            let refs = node.remote.refs().map_err(|_| e)?;
+            if refs.get(MAIN) == Some(&head) {
+                vec![RefStatus::Ok]
+            } else {
+                node.head = refs.get(MAIN).copied();
+                return Ok(Pushed::Raced);
+            }
+        }
+        Err(e) => return Err(e),
+    };
+    if let Some(RefStatus::Refused(text)) = status.first() {
+        // Texts differ from version to version: only the refs tell what happened.
+        let refs = node.remote.refs()?;
+        let now = refs.get(MAIN).copied();
+        if now == Some(head) {
+            remember(d, &node.name, &head)?;
+            node.head = now;
+            return Ok(Pushed::Done);
+        }
+        if now != node.head {
+            return Ok(Pushed::Raced);
+        }
+        return Err(Error::failed(format!("{} ({}) refused to store the change: {}", node.name, node.place, crate::path::printable(text.as_bytes())))
+            .detail("nothing is lost: everything waits on this device"));
+    }
+    let first = node.head.is_none();
+    node.head = Some(head);
+    remember(d, &node.name, &head)?;
+    if first {
+        // The article's repository says `master`: a stock clone would come out empty.
+        node.head_set = Some(node.remote.set_head()?);
+    }
+    drop_staging(d, node)?;
+    Ok(Pushed::Done)
+}
+
+/// The staging ref of this device at a node.
+fn staging_ref<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, space: &str) -> String {
+    let mut token = d.id.to_string();
+    token.truncate(16);
+    format!("{space}{token}")
+}
+
+/// State value: which namespace a node takes for staging refs; `-`: none.
+fn space_key(node: &str) -> String {
+    format!("staging/{node}")
+}
+
+const SPACES: [&str; 2] = ["refs/sharelock/staging/", "refs/heads/sharelock/staging/"];
+
+/// Sends blobs in batches, each under an intermediate commit that is sealed as no state of the vault; gives what is
+/// left for the push to main (trees, commits, and blobs if the node takes no staging ref).
+fn stage_batches<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    oids: Vec<Oid>,
+) -> Result<Vec<Oid>> {
+    let key = space_key(&node.name);
+    let mut spaces: Vec<&str> = match d.state.value(&key)?.as_deref() {
+        Some(b"-") => return Ok(oids),
+        Some(b"1") => vec![SPACES[1]],
+        _ => SPACES.to_vec(),
+    };
+    let mut blobs = Vec::new();
+    let mut rest = Vec::new();
+    for oid in oids {
+        match d.git.header(&oid)? {
+            Some((Type::Blob, len)) => blobs.push((oid, len)),
+            _ => rest.push(oid),
+        }
+    }
+    // What an earlier, broken attempt has left at the node.
+    let (mut parent, there) = staged(d, node)?;
+    blobs.retain(|(oid, _)| !there.contains(oid));
+    let mut at = 0;
+    while at < blobs.len() {
+        let (mut end, mut bytes) = (at, 0);
+        while end < blobs.len() && (bytes < BATCH || end - at < FEWEST) {
+            bytes += blobs[end].1;
+            end += 1;
+        }
+        let batch: Vec<Oid> = blobs[at..end].iter().map(|b| b.0).collect();
+        let (commit, tree) = staging_commit(d, &batch, parent)?;
+        let mut send = batch;
+        send.extend([tree, commit]);
+        loop {
+            let Some(space) = spaces.first().copied() else {
+                d.state.set_value(&key, Some(b"-"))?;
+                rest.extend(blobs[at..].iter().map(|b| b.0));
+                return Ok(rest);
+            };
+            let name = staging_ref(d, space);
+            let old = node.staging.get(&name).copied();
+            let update = RefUpdate { name: name.clone(), old, new: Some(commit) };
+            let mut pack = d.git.pack_source(send.clone())?;
+            match node.remote.push(std::slice::from_ref(&update), false, &mut pack)?.first() {
+                Some(RefStatus::Ok) => {
+                    if space == SPACES[1] {
+                        d.state.set_value(&key, Some(b"1"))?;
+                    }
+                    node.staging.insert(name, commit);
+                    break;
+                }
+                _ => {
+                    spaces.remove(0);
+                }
+            }
+        }
+        parent = Some(commit);
+        at = end;
+    }
+    Ok(rest)
+}
+
+/// A commit over a flat tree of blobs, sealed with the staging label: it keeps the blobs at the node, and is never
+/// accepted as a state of the vault.
+fn staging_commit<F: Files, S: State, C: Clock, R: Random>(
+    d: &mut Device<F, S, C, R>,
+    blobs: &[Oid],
+    parent: Option<Oid>,
+) -> Result<(Oid, Oid)> {
+    let mut tree = TreeBuilder::default();
+    for oid in blobs {
+        tree.add_blob(oid.to_string().as_bytes(), *oid)?;
+    }
+    let mut packs = Packs::new(&d.git);
+    let tree = packs.add(Type::Tree, &tree.finish()?)?;
+    let mut time = d.clock.now();
+    let mut height = 1;
+    if let Some(oid) = &parent {
+        let p = commit::open(&d.git, &d.keys, &d.vault, oid)?;
+        time = time.max(p.details.time);
+        height = p.details.height + 1;
+    }
+    let details =
+        Details { device: Some(d.id), device_name: Some(d.name.clone()), time, seq: Some(height), height, ..Details::empty() };
+    let parents: Vec<Oid> = parent.into_iter().collect();
+    let bytes = seal::write_commit(&d.keys, &d.vault, Label::Staging, &tree, &parents, &details)?;
+    let commit = packs.add(Type::Commit, &bytes)?;
+    packs.finish()?;
+    Ok((commit, tree))
+}
+
+/// The newest staging commit of this device at the node, if it is still known here, and the blobs that its chain holds.
+fn staged<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &Device<F, S, C, R>,
+    node: &StorageNode<Rm>,
+) -> Result<(Option<Oid>, BTreeSet<Oid>)> {
+    let mut there = BTreeSet::new();
+    for space in SPACES {
+        let Some(tip) = node.staging.get(&staging_ref(d, space)).copied() else { continue };
+        let mut at = Some(tip);
+        while let Some(oid) = at {
+            if !d.git.contains(&oid)? {
+                return Ok((None, there));
+            }
+            let c = commit::open(&d.git, &d.keys, &d.vault, &oid)?;
+            let bytes = d.git.read(&c.tree, Type::Tree, crate::git::limit::TREE)?;
+            for entry in crate::git::object::entries(&bytes) {
+                there.insert(entry?.oid);
+            }
+            at = c.parents.first().copied();
+        }
+        return Ok((Some(tip), there));
+    }
+    Ok((None, there))
+}
+
+/// Deletes this device's staging refs at a node; one that cannot be deleted is used again next time.
+fn drop_staging<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+) -> Result<()> {
+    for space in SPACES {
+        let name = staging_ref(d, space);
+        let Some(old) = node.staging.get(&name).copied() else { continue };
+        let update = RefUpdate { name: name.clone(), old: Some(old), new: None };
+        if let Some(RefStatus::Ok) = node.remote.push(&[update], false, &mut NoPack)?.first() {
+            node.staging.remove(&name);
+        }
+    }
+    Ok(())
+}
+
+/// Nothing to send: the updates only delete.
+struct NoPack;
+
+impl PackSource for NoPack {
+    fn objects(&self) -> u32 {
+        0
+    }
+
+    fn write_to(&mut self, _: &mut dyn std::io::Write) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refs of a node that belong to staging, by name.
+pub type Staging = BTreeMap<String, Oid>;

@@ -1,0 +1,344 @@
+//! One sync round (MERGE 2): recover, look at secure, take in the share, fetch, apply, push.
+//!
+//! There is one commit point: the database transaction that sets `pending` and the new ancestor. Before it nothing has
+//! happened; everything after it can be redone and is, before anything is compared again.
+
+use super::exchange::{self, Pushed, Staging};
+use crate::clock::{Clock, Random, Time};
+use crate::error::{Error, Kind, Result};
+use crate::files::Files;
+use crate::git::Remote;
+use crate::git::store::Expect;
+use crate::id::Oid;
+use crate::mirror::commit::{self, Says};
+use crate::mirror::packs::Packs;
+use crate::mirror::secure::{self, MAIN, PENDING};
+use crate::mirror::{Device, Problem, apply, brake, foreign, history, incoming, join, partial, scan, stage};
+use crate::state::{State, Table, key};
+use crate::tree::planted::{self, Mistake};
+
+/// How often a round fetches and pushes again after somebody else was faster.
+const ATTEMPTS: u32 = 6;
+
+/// One storage node, as a round sees it.
+pub struct StorageNode<Rm: Remote> {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Host or path, for messages.
+    pub place: String,
+    /// The seam.
+    pub remote: Rm,
+    /// Its head as last fetched or pushed in this round.
+    pub head: Option<Oid>,
+    /// Staging refs that it showed.
+    pub staging: Staging,
+    /// Whether its HEAD could be pointed at our branch, if that was tried in this round.
+    pub head_set: Option<bool>,
+    /// How a time is shown to this person.
+    pub show_time: Box<dyn Fn(Time) -> String>,
+}
+
+impl<Rm: Remote> StorageNode<Rm> {
+    /// A node that has not been asked yet.
+    pub fn new(name: impl Into<String>, place: impl Into<String>, remote: Rm) -> Self {
+        StorageNode {
+            name: name.into(),
+            place: place.into(),
+            remote,
+            head: None,
+            staging: Staging::new(),
+            head_set: None,
+            show_time: Box::new(|t| format!("{} s", t.s)),
+        }
+    }
+}
+
+/// What became of one node in a round.
+#[derive(Debug)]
+pub struct NodeOutcome {
+    /// Its name.
+    pub name: String,
+    /// Its head, if it answered.
+    pub head: Option<Oid>,
+    /// Why it could not be used, or was refused.
+    pub error: Option<Error>,
+}
+
+/// What a round did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Our head at the end.
+    pub head: Option<Oid>,
+    /// Commits of this device that the round made (0 or 1, and merges).
+    pub commits: u32,
+    /// Paths of the share that were written, renamed or removed.
+    pub applied: u64,
+    /// Each node.
+    pub nodes: Vec<NodeOutcome>,
+}
+
+impl Outcome {
+    /// True if every node is at our head.
+    pub fn stored_everywhere(&self) -> bool {
+        self.nodes.iter().all(|n| n.error.is_none() && n.head == self.head)
+    }
+}
+
+/// Runs one full round, both ways.
+///
+/// Errors are those that stop the whole round (this device's disk or state, a vault that is not ours). What concerns
+/// one node stands in its [`NodeOutcome`], what concerns one path in the device's report.
+pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    nodes: &mut [StorageNode<Rm>],
+) -> Result<Outcome> {
+    d.report = Default::default();
+    let mut out = Outcome::default();
+    recover(d)?;
+    let mut errors: Vec<Option<Error>> = nodes.iter().map(|_| None).collect();
+    if head(d)?.is_none() {
+        first_fetch(d, nodes, &mut errors)?;
+    }
+    foreign::look(d)?;
+    out.commits += take_in(d)?;
+    for attempt in 0..ATTEMPTS {
+        for (node, error) in nodes.iter_mut().zip(&mut errors) {
+            match fetch_one(d, node) {
+                Ok(n) => {
+                    out.commits += n;
+                    *error = None;
+                }
+                Err(e) => *error = Some(per_node(e)?),
+            }
+        }
+        out.applied += bring_to_share(d)?;
+        let mut raced = false;
+        let Some(ours) = head(d)? else { break };
+        for (node, error) in nodes.iter_mut().zip(&mut errors) {
+            if error.is_some() {
+                continue;
+            }
+            match exchange::push(d, node, ours) {
+                Ok(Pushed::Done) => {}
+                Ok(Pushed::Raced) => raced = true,
+                Err(e) => *error = Some(per_node(e)?),
+            }
+        }
+        if !raced {
+            break;
+        }
+        if attempt + 1 < ATTEMPTS {
+            let mut jitter = [0u8; 1];
+            d.random.fill(&mut jitter)?;
+            d.clock.wait((50u64 << attempt) + u64::from(jitter[0]));
+        } else {
+            d.report.again = true;
+        }
+    }
+    out.head = head(d)?;
+    d.state.commit()?;
+    for (node, error) in nodes.iter().zip(errors) {
+        out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, error });
+    }
+    d.git.consolidate()?;
+    Ok(out)
+}
+
+/// Our head.
+pub fn head<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Option<Oid>> {
+    secure::oid_value(&d.state, key::HEAD)
+}
+
+/// Lets through what concerns one node only; anything else stops the round.
+fn per_node(e: Error) -> Result<Error> {
+    match e.kind() {
+        Kind::Stopped | Kind::Raced => Err(e),
+        _ => Ok(e),
+    }
+}
+
+/// Step 1: what a crash has left, before anything is compared.
+pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+    let known = head(d)?;
+    let pending = secure::pending(&d.state)?;
+    let tip = d.git.get_ref(MAIN)?;
+    if pending.is_none() && d.git.get_ref(PENDING)?.is_some() {
+        d.git.set_ref(PENDING, Expect::Any, None)?;
+    }
+    if known.is_none() && pending.is_none() {
+        if let Some(tip) = tip {
+            adopt_tip(d, tip)?;
+        }
+    } else if tip != known && tip != pending {
+        set_aside_tip(d, tip, known)?;
+    }
+    secure::bring(d)?;
+    apply::recover_intents(d)?;
+    d.state.commit()
+}
+
+/// The database is new (lost, or damaged and set aside) and secure has a history: it becomes head again if its seal
+/// holds. The remembered heads are refs, so the protection against rollback goes on.
+fn adopt_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, tip: Oid) -> Result<()> {
+    let c = commit::open(&d.git, &d.keys, &d.vault, &tip)
+        .map_err(|e| e.detail("~/secure is not at a state of this vault; nothing was changed"))?;
+    incoming::rebuild_head(d, Some(&c.tree))?;
+    d.state.set_value(key::HEAD, Some(&tip.0))?;
+    let seq = history::newest_seq(d, &tip)?;
+    d.state.set_value(commit::SEQ, Some(&seq.to_be_bytes()))?;
+    d.state.commit()
+}
+
+/// Somebody moved the branch in secure with stock git (`git commit`, `git pull`, `git reset`). What it points to stays
+/// under a name of its own; the branch goes back to the head that this device knows, and the next step looks at the
+/// files.
+fn set_aside_tip<F: Files, S: State, C: Clock, R: Random>(
+    d: &mut Device<F, S, C, R>,
+    tip: Option<Oid>,
+    known: Option<Oid>,
+) -> Result<()> {
+    let kept = match tip {
+        Some(tip) => {
+            let name = format!("refs/sharelock/found/{tip}");
+            d.git.set_ref(&name, Expect::Any, Some(tip))?;
+            format!("what it pointed to is kept as {name}")
+        }
+        None => "it was gone".to_string(),
+    };
+    d.git.set_ref(MAIN, Expect::Any, known)?;
+    d.report.problems.push(Problem {
+        path: None,
+        what: format!(
+            "somebody moved the branch in ~/secure with git: {kept}. files changed there count as changes made by hand; nothing is lost"
+        ),
+        remedy: None,
+        note: true,
+    });
+    Ok(())
+}
+
+/// Step 2's beginning for a device without a head: it fetches before it first scans, so that files that are there
+/// already take over the vault's ids.
+fn first_fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    nodes: &mut [StorageNode<Rm>],
+    errors: &mut [Option<Error>],
+) -> Result<()> {
+    for (node, error) in nodes.iter_mut().zip(errors.iter_mut()) {
+        match exchange::fetch(d, node, None) {
+            Ok(shown) => {
+                let Some(new) = shown.head else { continue };
+                fast_forward(d, new).map_err(|e| exchange::refused(e, node))?;
+                let name = node.name.clone();
+                exchange::remember(d, &name, &new)?;
+                return Ok(());
+            }
+            Err(e) => *error = Some(per_node(e)?),
+        }
+    }
+    match errors.iter_mut().find_map(Option::take) {
+        Some(e) => Err(e),
+        None => Err(Error::new(Kind::Unreachable, "no storage node has anything of this vault yet")
+            .detail("nothing was changed")),
+    }
+}
+
+/// Brings secure to a commit that contains our head (or is the first).
+fn fast_forward<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, to: Oid) -> Result<()> {
+    let tree = secure::tree_of(d, &to)?;
+    incoming::differences(d, &tree)?; // Verifies; nothing is pending before all of it holds.
+    secure::set_pending(d, &to)?;
+    d.state.set_value(key::EVEN, None)?;
+    d.state.commit()?;
+    secure::bring(d)
+}
+
+/// Step 3: the share against head. Gives the number of commits made.
+fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u32> {
+    let scanned = scan::scan(d)?;
+    let _ = scanned;
+    if let Some(held) = brake::outgoing(d)? {
+        d.report.brake = Some(held);
+    }
+    let mut packs = Packs::new(&d.git);
+    stage::seal_changes(d, &mut packs)?;
+    let even = d.state.value(key::EVEN)?.is_some();
+    let differs = if even {
+        stage::scan_is_next(&mut d.state)? > 0
+    } else {
+        partial::merge_share(d, &mut packs)?
+    };
+    incoming::settle_generations(&mut d.state, Table::Scan)?;
+    let mut made = 0;
+    if differs {
+        let tree = commit::write_trees(d, &mut packs)?;
+        let parent = head(d)?;
+        let commit = commit::write_own(d, &mut packs, tree, parent, Says::default())?;
+        packs.finish()?;
+        if planted::is(Mistake::AncestorFirst) {
+            d.state.absorb(Table::Scan, Table::Anc)?;
+            d.state.commit()?;
+        }
+        secure::set_pending(d, &commit)?;
+        made = 1;
+    } else {
+        packs.finish()?;
+    }
+    if planted::is(Mistake::AncestorAsAgreement) {
+        join::keep_agreement(&mut d.state)?;
+    }
+    d.state.absorb(Table::Scan, Table::Anc)?;
+    d.state.commit()?; // The commit point.
+    if made > 0 {
+        secure::bring(d)?;
+    }
+    Ok(made)
+}
+
+/// Step 5 for one node.
+fn fetch_one<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+) -> Result<u32> {
+    let ours = head(d)?;
+    let shown = exchange::fetch(d, node, ours)?;
+    let (Some(theirs), Some(ours)) = (shown.head, ours) else { return Ok(0) };
+    let mut made = 0;
+    if shown.walk.only_theirs.is_empty() {
+        // Ours contains it.
+    } else if shown.walk.only_ours.is_empty() {
+        fast_forward(d, theirs).map_err(|e| exchange::refused(e, node))?;
+    } else {
+        join::merge_heads(d, theirs, ours, &shown.walk).map_err(|e| exchange::refused(e, node))?;
+        made = 1;
+    }
+    exchange::remember(d, &node.name, &theirs)?;
+    Ok(made)
+}
+
+/// Step 6: the share becomes head's tree, less what is held back.
+fn bring_to_share<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u64> {
+    if d.state.value(key::EVEN)?.is_some() {
+        return Ok(0);
+    }
+    let held = brake::incoming(d)?;
+    if let Some((stop, _)) = &held {
+        d.report.brake.get_or_insert_with(|| stop.clone());
+    }
+    let skip = |place: &crate::tree::Place| held.as_ref().is_some_and(|(_, set)| set.contains(place));
+    Ok(apply::apply(d, &skip)?.done)
+}
+
+/// Makes the first commit of a new vault: a tree that holds `vault` and nothing else.
+pub fn found<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<Oid> {
+    d.state.clear(Table::Next)?;
+    let mut packs = Packs::new(&d.git);
+    let tree = commit::write_trees(d, &mut packs)?;
+    let root = commit::write_own(d, &mut packs, tree, None, Says::default())?;
+    packs.finish()?;
+    secure::set_pending(d, &root)?;
+    d.state.set_value(key::EVEN, Some(b"1"))?;
+    d.state.commit()?;
+    secure::bring(d)?;
+    Ok(root)
+}

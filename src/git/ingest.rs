@@ -1,0 +1,513 @@
+//! Taking in a pack from elsewhere, as a stream (gitformat-pack(5)).
+//!
+//! Bytes are written to a temporary file as they come; whole objects are inflated and hashed on the way, deltas are
+//! resolved afterwards from the file, one at a time. Nothing can be read from the store before
+//! [`Ingest::finish`]. Every size is checked against the format's limits before anything is inflated.
+//!
+//! Memory: about 56 bytes an object, and one base with its result.
+
+use super::idx::Entry;
+use super::pack_write::{checksum, encode, pack_header};
+use super::store::Store;
+use super::{Type, delta, object, zlib};
+use crate::error::{Class, Error, Result};
+use crate::files::{Files, Open};
+use crate::id::Oid;
+use flate2::{Decompress, FlushDecompress, Status};
+use sha1::{Digest, Sha1};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+
+/// Longest chain of deltas that is followed.
+const CHAIN: usize = 4096;
+/// Bytes of resolved bases that are kept for the next delta.
+const CACHE: usize = 4 << 20;
+
+/// A pack that is being taken in. A value that is dropped before `finish` leaves a temporary file, which is removed
+/// when the repository is opened for writing again.
+pub struct Ingest<F: Files> {
+    store: Store<F>,
+    temporary: String,
+    file: F::File,
+    state: Stage,
+    /// Bytes of the pack so far, without the trailer.
+    len: u64,
+    sha: Sha1,
+    declared: u32,
+    items: Vec<Item>,
+    pending: Vec<u8>,
+    failed: bool,
+}
+
+enum Stage {
+    /// The 12 bytes of the pack's header.
+    Header,
+    /// The head of an entry.
+    Head,
+    /// A zlib stream.
+    Body(Box<Body>),
+    /// The 20 bytes of the trailer.
+    Trailer,
+    /// Nothing more may come.
+    Done,
+}
+
+struct Body {
+    z: Decompress,
+    size: u64,
+    got: u64,
+    crc: crc32fast::Hasher,
+    hasher: Option<object::Hasher>,
+    offset: u64,
+    base: Base,
+    /// The first bytes of a delta: they say how long its result is.
+    start: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Base {
+    None,
+    Ofs(u64),
+    Ref(Oid),
+}
+
+struct Item {
+    offset: u64,
+    crc: u32,
+    oid: Oid,
+    base: Base,
+}
+
+/// What was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ingested {
+    /// Objects in the pack.
+    pub objects: u32,
+    /// Bytes received.
+    pub bytes: u64,
+}
+
+fn bad(what: &str) -> Error {
+    Error::integrity(Class::Form, format!("the pack that was sent: {what}"))
+}
+
+impl<F: Files> Ingest<F> {
+    pub(super) fn new(store: Store<F>, temporary: String, file: F::File) -> Self {
+        Ingest {
+            store,
+            temporary,
+            file,
+            state: Stage::Header,
+            len: 0,
+            sha: Sha1::new(),
+            declared: 0,
+            items: Vec::new(),
+            pending: Vec::new(),
+            failed: false,
+        }
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<()> {
+        let mut rest = data;
+        // What was kept of an unfinished head or trailer comes first.
+        let joined;
+        if !self.pending.is_empty() {
+            let mut p = std::mem::take(&mut self.pending);
+            p.extend_from_slice(rest);
+            joined = p;
+            rest = &joined;
+        }
+        loop {
+            match &mut self.state {
+                Stage::Header => {
+                    if rest.len() < 12 {
+                        break;
+                    }
+                    let (h, tail) = rest.split_at(12);
+                    if h[..8] != *b"PACK\0\0\0\x02" {
+                        return Err(bad("it is no pack of version 2"));
+                    }
+                    self.declared = u32::from_be_bytes(h[8..].try_into().expect("4 bytes"));
+                    if self.declared > 50_000_000 {
+                        return Err(Error::integrity(Class::Limit, "the pack that was sent claims more than 50 million objects"));
+                    }
+                    self.keep(h)?;
+                    rest = tail;
+                    self.state = if self.declared == 0 { Stage::Trailer } else { Stage::Head };
+                }
+                Stage::Head => match parse_head(rest)? {
+                    None => break,
+                    Some((used, kind, size, base)) => {
+                        let offset = self.len;
+                        if let Base::Ofs(back) = base {
+                            if back == 0 || back > offset || offset - back < 12 {
+                                return Err(bad("a delta whose base lies outside"));
+                            }
+                        }
+                        let limit = kind.map_or(super::limit::TREE, Type::limit);
+                        if kind == Some(Type::Tag) {
+                            return Err(bad("a tag, which no vault has"));
+                        }
+                        if size > limit {
+                            return Err(Error::integrity(
+                                Class::Limit,
+                                format!("the pack that was sent: an object of {size} bytes, more than the format allows"),
+                            ));
+                        }
+                        let (head, tail) = rest.split_at(used);
+                        let mut crc = crc32fast::Hasher::new();
+                        crc.update(head);
+                        self.keep(head)?;
+                        rest = tail;
+                        self.state = Stage::Body(Box::new(Body {
+                            z: Decompress::new(true),
+                            size,
+                            got: 0,
+                            crc,
+                            hasher: kind.map(|k| object::Hasher::new(k, size)),
+                            offset,
+                            base: match base {
+                                Base::Ofs(back) => Base::Ofs(offset - back),
+                                b => b,
+                            },
+                            start: Vec::new(),
+                        }));
+                    }
+                },
+                Stage::Body(body) => {
+                    let mut buffer = [0u8; 16 * 1024];
+                    let (i, o) = (body.z.total_in(), body.z.total_out());
+                    let status = body.z.decompress(rest, &mut buffer, FlushDecompress::None).map_err(|_| bad("a damaged zlib stream"))?;
+                    let used = (body.z.total_in() - i) as usize;
+                    let got = (body.z.total_out() - o) as usize;
+                    body.got += got as u64;
+                    if body.got > body.size {
+                        return Err(Error::integrity(Class::Limit, "the pack that was sent: an object longer than it says"));
+                    }
+                    match &mut body.hasher {
+                        Some(h) => h.update(&buffer[..got]),
+                        None if body.start.len() < 20 => body.start.extend(&buffer[..got.min(20)]),
+                        None => {}
+                    }
+                    body.crc.update(&rest[..used]);
+                    let (bytes, tail) = rest.split_at(used);
+                    let end = status == Status::StreamEnd;
+                    let stuck = used == 0 && got == 0;
+                    self.keep(bytes)?;
+                    rest = tail;
+                    if end {
+                        let Stage::Body(body) = std::mem::replace(&mut self.state, Stage::Head) else {
+                            return Err(bad("a damaged zlib stream"));
+                        };
+                        self.end_of_entry(*body)?;
+                    } else if rest.is_empty() && stuck {
+                        break;
+                    } else if stuck {
+                        return Err(bad("a damaged zlib stream"));
+                    }
+                    if rest.is_empty() && !end && got < buffer.len() {
+                        break;
+                    }
+                }
+                Stage::Trailer => {
+                    if rest.len() < 20 {
+                        break;
+                    }
+                    let (sum, tail) = rest.split_at(20);
+                    let right: [u8; 20] = self.sha.clone().finalize().into();
+                    if *sum != right {
+                        return Err(bad("its checksum is wrong"));
+                    }
+                    self.state = Stage::Done;
+                    rest = tail;
+                }
+                Stage::Done if rest.is_empty() => break,
+                Stage::Done => return Err(bad("bytes behind its end")),
+            }
+            if rest.is_empty() && !matches!(self.state, Stage::Body(_)) {
+                break;
+            }
+        }
+        if !rest.is_empty() {
+            self.pending = rest.to_vec();
+        }
+        Ok(())
+    }
+
+    fn end_of_entry(&mut self, body: Body) -> Result<()> {
+        if body.got != body.size {
+            return Err(bad("an object shorter than it says"));
+        }
+        if body.hasher.is_none() && delta::result_size(&body.start)? > super::limit::TREE {
+            return Err(Error::integrity(Class::Limit, "the pack that was sent: a delta with a result larger than the format allows"));
+        }
+        self.items.push(Item {
+            offset: body.offset,
+            crc: body.crc.finalize(),
+            oid: body.hasher.map_or(Oid::ZERO, object::Hasher::finish),
+            base: body.base,
+        });
+        self.state = if self.items.len() as u32 == self.declared { Stage::Trailer } else { Stage::Head };
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sha.update(bytes);
+        self.file.write_all(bytes)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Resolves all deltas, checks that nothing is missing, makes the pack durable and readable.
+    pub fn finish(mut self) -> Result<Ingested> {
+        let result = self.complete();
+        match result {
+            Err(e) if !e.is_stopped() => {
+                self.store.discard(&self.temporary)?;
+                Err(e)
+            }
+            other => other,
+        }
+    }
+
+    fn complete(&mut self) -> Result<Ingested> {
+        if self.failed {
+            return Err(bad("damaged"));
+        }
+        if matches!(self.state, Stage::Header) && self.len == 0 && self.pending.is_empty() {
+            // An empty answer: nothing was sent.
+            self.store.discard(&self.temporary)?;
+            return Ok(Ingested { objects: 0, bytes: 0 });
+        }
+        if !matches!(self.state, Stage::Done) {
+            return Err(bad("it ends too early"));
+        }
+        let bytes = self.len + 20;
+        if self.items.is_empty() {
+            self.store.discard(&self.temporary)?;
+            return Ok(Ingested { objects: 0, bytes });
+        }
+        self.resolve()?;
+        let mut entries: Vec<Entry> =
+            self.items.iter().map(|i| Entry { oid: i.oid, crc: i.crc, offset: i.offset }).collect();
+        entries.sort_unstable_by_key(|e| e.oid);
+        entries.dedup_by_key(|e| e.oid);
+        self.file.write_at(0, &pack_header(entries.len() as u32))?;
+        let objects = entries.len() as u32;
+        if objects != self.items.len() as u32 {
+            return Err(bad("one object twice"));
+        }
+        let trailer = checksum(&self.file, self.len)?;
+        self.file.write_at(self.len, &trailer)?;
+        self.file.sync()?;
+        self.store.install(&self.temporary, &trailer, &entries)?;
+        Ok(Ingested { objects, bytes })
+    }
+
+    /// Gives every delta its id. Bases that the pack lacks are taken from the store and appended (a thin pack).
+    fn resolve(&mut self) -> Result<()> {
+        if self.items.iter().all(|i| matches!(i.base, Base::None)) {
+            return Ok(());
+        }
+        let mut by_oid: HashMap<Oid, usize> =
+            self.items.iter().enumerate().filter(|(_, i)| i.oid != Oid::ZERO).map(|(n, i)| (i.oid, n)).collect();
+        let mut cache = Cache::default();
+        loop {
+            let mut progress = false;
+            let mut waiting: Option<Oid> = None;
+            for n in 0..self.items.len() {
+                if self.items[n].oid != Oid::ZERO {
+                    continue;
+                }
+                match self.content(n, &by_oid, &mut cache)? {
+                    Ok((kind, content)) => {
+                        let oid = object::id(kind, &content);
+                        if content.len() as u64 > kind.limit() {
+                            return Err(Error::integrity(Class::Limit, "the pack that was sent: an object larger than the format allows"));
+                        }
+                        cache.put(self.items[n].offset, kind, content);
+                        self.items[n].oid = oid;
+                        by_oid.insert(oid, n);
+                        progress = true;
+                    }
+                    Err(missing) => waiting = Some(missing),
+                }
+            }
+            let Some(missing) = waiting else { return Ok(()) };
+            if progress {
+                continue;
+            }
+            let n = self.append_base(&missing)?;
+            by_oid.insert(missing, n);
+        }
+    }
+
+    /// The content of an entry; `Err(oid)` inside if a base is not known yet.
+    #[allow(clippy::type_complexity)]
+    fn content(&self, n: usize, by_oid: &HashMap<Oid, usize>, cache: &mut Cache) -> Result<Result<(Type, Vec<u8>), Oid>> {
+        let mut deltas = Vec::new();
+        let mut at = n;
+        let (kind, mut content) = loop {
+            let item = &self.items[at];
+            if let Some((kind, content)) = cache.get(item.offset) {
+                break (kind, content.to_vec());
+            }
+            let (kind, bytes) = self.read_entry(item.offset)?;
+            match (kind, item.base) {
+                (Some(kind), _) => break (kind, bytes),
+                (None, Base::Ofs(offset)) => {
+                    at = self.items.binary_search_by_key(&offset, |i| i.offset).map_err(|_| bad("a delta whose base is no object"))?;
+                }
+                (None, Base::Ref(oid)) => match by_oid.get(&oid) {
+                    Some(n) => at = *n,
+                    None => return Ok(Err(oid)),
+                },
+                (None, Base::None) => return Err(bad("a delta without a base")),
+            }
+            deltas.push(bytes);
+            if deltas.len() > CHAIN {
+                return Err(bad("a chain of deltas without an end"));
+            }
+        };
+        while let Some(d) = deltas.pop() {
+            content = delta::apply(&content, &d, kind.limit())?;
+        }
+        Ok(Ok((kind, content)))
+    }
+
+    /// The bytes of one entry: an object with its type, or a delta.
+    fn read_entry(&self, offset: u64) -> Result<(Option<Type>, Vec<u8>)> {
+        let mut head = [0u8; 40];
+        let mut have = 0;
+        while have < head.len() {
+            match self.file.read_at(offset + have as u64, &mut head[have..])? {
+                0 => break,
+                n => have += n,
+            }
+        }
+        let (used, kind, size, _) = parse_head(&head[..have])?.ok_or_else(|| bad("cut short"))?;
+        let mut at = offset + used as u64;
+        let mut out = Vec::new();
+        zlib::inflate(size as usize, size as usize, &mut out, |input| {
+            input.resize(16 * 1024, 0);
+            let n = self.file.read_at(at, input)?;
+            input.truncate(n);
+            at += n as u64;
+            Ok(())
+        })?;
+        Ok((kind, out))
+    }
+
+    fn append_base(&mut self, oid: &Oid) -> Result<usize> {
+        let (kind, content) = self
+            .store
+            .read_any(oid, super::limit::TREE)
+            .map_err(|_| Error::integrity(Class::Absent, format!("the pack that was sent builds on {oid}, which is not here")))?;
+        let mut entry = Vec::new();
+        encode(kind, &content, &mut entry);
+        self.file.write_at(self.len, &entry)?;
+        self.items.push(Item { offset: self.len, crc: crc32fast::hash(&entry), oid: *oid, base: Base::None });
+        self.len += entry.len() as u64;
+        Ok(self.items.len() - 1)
+    }
+}
+
+/// A few resolved objects, by offset.
+#[derive(Default)]
+struct Cache {
+    by_offset: BTreeMap<u64, (Type, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Cache {
+    fn get(&self, offset: u64) -> Option<(Type, &[u8])> {
+        self.by_offset.get(&offset).map(|(k, c)| (*k, c.as_slice()))
+    }
+
+    fn put(&mut self, offset: u64, kind: Type, content: Vec<u8>) {
+        if content.len() > CACHE / 4 {
+            return;
+        }
+        if self.bytes + content.len() > CACHE {
+            self.by_offset.clear();
+            self.bytes = 0;
+        }
+        self.bytes += content.len();
+        self.by_offset.insert(offset, (kind, content));
+    }
+}
+
+/// Head of an entry: bytes used, type (`None`: a delta), size, base (`Ofs` still relative). `None` if more bytes are
+/// needed.
+#[allow(clippy::type_complexity)]
+fn parse_head(b: &[u8]) -> Result<Option<(usize, Option<Type>, u64, Base)>> {
+    let mut at = 0;
+    let mut size = 0u64;
+    let mut shift = 0;
+    let kind = match b.first() {
+        None => return Ok(None),
+        Some(c) => c >> 4 & 7,
+    };
+    loop {
+        let Some(c) = b.get(at) else { return Ok(None) };
+        at += 1;
+        let (bits, width) = if shift == 0 { (c & 0xf, 4) } else { (c & 0x7f, 7) };
+        if shift > 57 {
+            return Err(bad("an object whose size has no end"));
+        }
+        size |= u64::from(bits) << shift;
+        shift += width;
+        if c & 0x80 == 0 {
+            break;
+        }
+    }
+    let base = match kind {
+        6 => {
+            let mut back = 0u64;
+            for i in 0.. {
+                let Some(c) = b.get(at) else { return Ok(None) };
+                at += 1;
+                if i > 0 {
+                    back = back.checked_add(1).filter(|v| *v < 1 << 56).ok_or_else(|| bad("a delta whose base lies outside"))?;
+                }
+                back = back << 7 | u64::from(c & 0x7f);
+                if c & 0x80 == 0 {
+                    break;
+                }
+                if i > 8 {
+                    return Err(bad("a delta whose base lies outside"));
+                }
+            }
+            Base::Ofs(back)
+        }
+        7 => {
+            let Some(oid) = b.get(at..at + 20) else { return Ok(None) };
+            at += 20;
+            Base::Ref(Oid(oid.try_into().expect("20 bytes")))
+        }
+        n => {
+            let kind = Type::from_pack(n).ok_or_else(|| bad("an object of an unknown type"))?;
+            return Ok(Some((at, Some(kind), size, Base::None)));
+        }
+    };
+    Ok(Some((at, None, size, base)))
+}
+
+impl<F: Files> Write for Ingest<F> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(bad("damaged").into());
+        }
+        match self.take(data) {
+            Ok(()) => Ok(data.len()),
+            Err(e) => {
+                self.failed = true;
+                Err(e.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! Refs: loose files and `packed-refs`, changed by compare-and-swap (gitrepository-layout(5), git-pack-refs(1)).
+//!
+//! A lock is git's own `NAME.lock`, held only while the new value, already durable under another name, is renamed into
+//! place. So a lock that a crash of ours leaves is always empty, and can be told from git's and removed.
+
+use super::store::{Store, ensure_dir, read_small, write_atomic};
+use crate::error::{Class, Error, Kind, Result};
+use crate::files::{Files, Open};
+use crate::id::Oid;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+
+/// What a ref must be before it is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// Not there.
+    Absent,
+    /// Exactly this.
+    Is(Oid),
+}
+
+const LIMIT: u64 = 4096;
+const PACKED_LIMIT: u64 = 64 << 20;
+
+/// True for a name that git-check-ref-format(1) takes, at least two levels deep, in the subset that we use and accept.
+pub fn valid_name(name: &str) -> bool {
+    name.starts_with("refs/")
+        && name.len() <= 240
+        && name.split('/').count() >= 3
+        && name.split('/').all(|c| !c.is_empty() && !c.starts_with('.') && !c.ends_with(".lock") && !c.contains(".."))
+        && name.bytes().all(|c| c > b' ' && c < 0x7f && !b"~^:?*[\\".contains(&c))
+        && !name.ends_with('.')
+        && !name.contains("@{")
+}
+
+impl<F: Files> Store<F> {
+    /// The value of a ref; `None` if it is not there.
+    pub fn get_ref(&self, name: &str) -> Result<Option<Oid>> {
+        self.check(name)?;
+        if let Some((dir, leaf)) = self.ref_dir(name, false)? {
+            if let Some(text) = self.loose_ref(&dir, leaf)? {
+                return parse(&text, name).map(Some);
+            }
+        }
+        Ok(self.packed()?.get(name).copied())
+    }
+
+    /// All refs whose name begins with `prefix`, by name.
+    pub fn refs(&self, prefix: &str) -> Result<BTreeMap<String, Oid>> {
+        let mut out: BTreeMap<String, Oid> = self.packed()?.into_iter().filter(|(n, _)| n.starts_with(prefix)).collect();
+        let mut todo = vec![("refs".to_string(), self.files.open_dir(&self.dir, b"refs")?)];
+        while let Some((path, dir)) = todo.pop() {
+            for (name, _) in self.files.list(&dir)? {
+                let Ok(leaf) = std::str::from_utf8(&name) else { continue };
+                let full = format!("{path}/{leaf}");
+                if !full.starts_with(prefix) && !prefix.starts_with(&full) {
+                    continue;
+                }
+                match self.files.stat(&dir, &name)? {
+                    Some(s) if s.kind == crate::files::Kind::Dir => todo.push((full, self.files.open_dir(&dir, &name)?)),
+                    Some(s) if s.kind == crate::files::Kind::File && valid_name(&full) && full.starts_with(prefix) => {
+                        if let Some(text) = self.loose_ref(&dir, &name)? {
+                            out.insert(full.clone(), parse(&text, &full)?);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Sets (or with `None` deletes) a ref, durably, if it is as expected. Errors: [`Kind::Raced`] if it is not, or if
+    /// somebody else holds its lock.
+    pub fn set_ref(&self, name: &str, expect: Expect, new: Option<Oid>) -> Result<()> {
+        self.check(name)?;
+        let now = self.get_ref(name)?;
+        if now == new && expect == Expect::Any {
+            return Ok(());
+        }
+        let Some((dir, leaf)) = self.ref_dir(name, new.is_some() || now.is_some())? else {
+            return match expect {
+                Expect::Is(_) => Err(raced(name)),
+                _ => Ok(()),
+            };
+        };
+        let temporary = [leaf, b".sharelock-tmp"].concat();
+        if let Some(oid) = new {
+            let mut file = match self.files.create(&dir, &temporary, 0o666) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                    self.files.unlink(&dir, &temporary)?;
+                    self.files.create(&dir, &temporary, 0o666)?
+                }
+                other => other?,
+            };
+            file.write_all(format!("{oid}\n").as_bytes())?;
+            file.sync()?;
+        }
+        let lock = [leaf, b".lock"].concat();
+        self.lock(&dir, &lock)?;
+        let done = self.swap(name, &dir, leaf, &temporary, expect, new);
+        if !matches!(&done, Err(e) if e.is_stopped()) {
+            self.files.unlink(&dir, &lock)?;
+        }
+        done
+    }
+
+    fn swap(&self, name: &str, dir: &F::Dir, leaf: &[u8], temporary: &[u8], expect: Expect, new: Option<Oid>) -> Result<()> {
+        let now = self.get_ref(name)?;
+        let fits = match expect {
+            Expect::Any => true,
+            Expect::Absent => now.is_none(),
+            Expect::Is(oid) => now == Some(oid),
+        };
+        if !fits {
+            if new.is_some() {
+                self.files.unlink(dir, temporary)?;
+            }
+            return Err(raced(name));
+        }
+        match new {
+            Some(_) => self.files.rename(dir, temporary, dir, leaf)?,
+            None => {
+                self.unpack(name)?;
+                match self.files.unlink(dir, leaf) {
+                    Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(self.files.sync_dir(dir)?)
+    }
+
+    fn lock(&self, dir: &F::Dir, lock: &[u8]) -> Result<()> {
+        match self.files.create(dir, lock, 0o666) {
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                Err(Error::new(Kind::Raced, format!("{} is held by another git", crate::path::printable(lock))))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// What HEAD says: the name of a branch, or `None` if it is detached.
+    pub fn head(&self) -> Result<Option<String>> {
+        let text = read_small(&self.files, &self.dir, b"HEAD", LIMIT)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.strip_prefix("ref:").map(|n| n.trim().to_string()))
+    }
+
+    /// Points HEAD at a branch.
+    pub fn set_head(&self, branch: &str) -> Result<()> {
+        write_atomic(&self.files, &self.dir, b"HEAD", format!("ref: {branch}\n").as_bytes())
+    }
+
+    fn check(&self, name: &str) -> Result<()> {
+        match valid_name(name) {
+            true => Ok(()),
+            false => Err(Error::integrity(Class::Form, format!("a ref of this name cannot be: {}", crate::path::printable(name.as_bytes())))),
+        }
+    }
+
+    /// The directory of a ref's file and its last name.
+    fn ref_dir<'n>(&self, name: &'n str, make: bool) -> Result<Option<(F::Dir, &'n [u8])>> {
+        let (path, leaf) = name.rsplit_once('/').ok_or_else(|| raced(name))?;
+        let mut dir = self.dir.clone();
+        for part in path.split('/') {
+            let next = if make { ensure_dir(&self.files, &dir, part.as_bytes()) } else { self.files.open_dir(&dir, part.as_bytes()) };
+            dir = match next {
+                Ok(d) => d,
+                Err(e) if !make && matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+                Err(e) => return Err(e.into()),
+            };
+        }
+        Ok(Some((dir, leaf.as_bytes())))
+    }
+
+    fn loose_ref(&self, dir: &F::Dir, leaf: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.files.stat(dir, leaf)? {
+            Some(s) if s.kind == crate::files::Kind::File => read_small(&self.files, dir, leaf, LIMIT),
+            _ => Ok(None),
+        }
+    }
+
+    fn packed(&self) -> Result<BTreeMap<String, Oid>> {
+        let text = read_small(&self.files, &self.dir, b"packed-refs", PACKED_LIMIT)?.unwrap_or_default();
+        let mut out = BTreeMap::new();
+        for line in text.split(|c| *c == b'\n') {
+            if line.is_empty() || line[0] == b'#' || line[0] == b'^' {
+                continue;
+            }
+            let oid = line.get(..40).and_then(Oid::from_hex);
+            let name = line.get(41..).and_then(|n| std::str::from_utf8(n).ok());
+            match (oid, name) {
+                (Some(oid), Some(name)) => out.insert(name.to_string(), oid),
+                _ => return Err(Error::integrity(Class::Form, "packed-refs: a line that is no ref")),
+            };
+        }
+        Ok(out)
+    }
+
+    /// Removes a ref from `packed-refs`.
+    fn unpack(&self, name: &str) -> Result<()> {
+        if !self.packed()?.contains_key(name) {
+            return Ok(());
+        }
+        let text = read_small(&self.files, &self.dir, b"packed-refs", PACKED_LIMIT)?.unwrap_or_default();
+        let mut out = Vec::with_capacity(text.len());
+        let mut dropped = false;
+        for line in text.split_inclusive(|c| *c == b'\n') {
+            let this = line.get(41..).is_some_and(|n| n.trim_ascii_end() == name.as_bytes());
+            dropped = this || (dropped && line[0] == b'^');
+            if !dropped {
+                out.extend_from_slice(line);
+            }
+        }
+        self.lock(&self.dir, b"packed-refs.lock")?;
+        let done = write_atomic(&self.files, &self.dir, b"packed-refs", &out);
+        if !matches!(&done, Err(e) if e.is_stopped()) {
+            self.files.unlink(&self.dir, b"packed-refs.lock")?;
+        }
+        done
+    }
+
+    /// Removes empty lock files (ours, left by a crash) and their temporaries.
+    pub(super) fn tidy_locks(&self) -> Result<()> {
+        let mut todo = vec![self.files.open_dir(&self.dir, b"refs")?];
+        let mut first = Some(self.dir.clone());
+        while let Some((dir, deep)) = first.take().map(|d| (d, false)).or_else(|| todo.pop().map(|d| (d, true))) {
+            for (name, _) in self.files.list(&dir)? {
+                let Some(stat) = self.files.stat(&dir, &name)? else { continue };
+                match stat.kind {
+                    crate::files::Kind::Dir if deep => todo.push(self.files.open_dir(&dir, &name)?),
+                    crate::files::Kind::File
+                        if (name.ends_with(b".lock") && stat.size == 0) || name.ends_with(b".sharelock-tmp") =>
+                    {
+                        self.files.unlink(&dir, &name)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse(text: &[u8], name: &str) -> Result<Oid> {
+    Oid::from_hex(text.trim_ascii_end())
+        .ok_or_else(|| Error::integrity(Class::Form, format!("{name}: its file holds no object id")))
+}
+
+fn raced(name: &str) -> Error {
+    Error::new(Kind::Raced, format!("{name} was changed by somebody else"))
+}

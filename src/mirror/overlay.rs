@@ -1,0 +1,191 @@
+//! A tree in the state database read through differences: `Scan` over `Anc` is the share as scanned, `Next` over
+//! `Head` the tree that secure is being brought to.
+
+use crate::error::{Class, Error, Result};
+use crate::id::Id;
+use crate::path::{Name, RelPath};
+use crate::state::{Row, State, Table};
+use crate::tree::Place;
+
+/// How many rows are fetched at a time.
+const PAGE: usize = 256;
+
+/// Deeper than any tree that is written: a longer climb means that directories lie in each other.
+const DEEPEST: usize = 100_000;
+
+/// A durable table seen through a scratch table of differences; without one, the table as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlay {
+    base: Table,
+    scratch: Option<Table>,
+}
+
+impl Overlay {
+    /// The share as scanned.
+    pub const SCANNED: Overlay = Overlay { base: Table::Anc, scratch: Some(Table::Scan) };
+    /// The tree that is being brought about.
+    pub const NEXT: Overlay = Overlay { base: Table::Head, scratch: Some(Table::Next) };
+    /// The ancestor alone.
+    pub const ANC: Overlay = Overlay { base: Table::Anc, scratch: None };
+    /// Head alone.
+    pub const HEAD: Overlay = Overlay { base: Table::Head, scratch: None };
+
+    /// The row at a place, never a tombstone.
+    pub fn get<S: State>(&self, state: &S, place: &Place) -> Result<Option<Row>> {
+        if let Some(scratch) = self.scratch {
+            if let Some(row) = state.get(scratch, place)? {
+                return Ok(row.here().is_some().then_some(row));
+            }
+        }
+        state.get(self.base, place)
+    }
+
+    /// All rows with this id.
+    pub fn by_id<S: State>(&self, state: &S, id: Id) -> Result<Vec<Row>> {
+        let Some(scratch) = self.scratch else { return state.by_id(self.base, id) };
+        let mut rows = state.by_id(scratch, id)?;
+        rows.retain(|r| r.here().is_some());
+        for row in state.by_id(self.base, id)? {
+            if state.get(scratch, &row.place)?.is_none() {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The place of a directory; `None` if the tree has no such directory. The root has no place: ask before.
+    pub fn dir<S: State>(&self, state: &S, id: Id) -> Result<Option<Row>> {
+        Ok(self.by_id(state, id)?.into_iter().find(|r| r.here().is_some_and(|n| n.is_dir())))
+    }
+
+    /// The directories from the root down to `id`, each as its row; empty for the root, `None` if it is not there.
+    pub fn climb<S: State>(&self, state: &S, id: Id) -> Result<Option<Vec<Row>>> {
+        let mut up = Vec::new();
+        let mut at = id;
+        while at != Id::ROOT {
+            let Some(row) = self.dir(state, at)? else { return Ok(None) };
+            at = row.place.dir;
+            up.push(row);
+            if up.len() > DEEPEST {
+                return Err(Error::integrity(Class::Form, format!("directory {id} lies in itself")));
+            }
+        }
+        up.reverse();
+        Ok(Some(up))
+    }
+
+    /// The path of a place, as far as it can be told; for messages and for walking.
+    pub fn path<S: State>(&self, state: &S, place: &Place) -> Result<Option<RelPath>> {
+        let Some(up) = self.climb(state, place.dir)? else { return Ok(None) };
+        let dirs = up.iter().fold(RelPath::root(), |p, r| p.join(&r.place.name));
+        Ok(Some(dirs.join(&place.name)))
+    }
+
+    /// Calls `each` for every row of a directory in order of names. `each` must not change the tables.
+    pub fn children<S: State>(&self, state: &S, dir: Id, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
+        let mut base = Pages::new(self.base, dir);
+        let Some(scratch) = self.scratch else {
+            while let Some(row) = base.next(state)? {
+                each(row)?;
+            }
+            return Ok(());
+        };
+        let mut over = Pages::new(scratch, dir);
+        let (mut a, mut b) = (base.next(state)?, over.next(state)?);
+        loop {
+            let order = match (&a, &b) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(x), Some(y)) => x.place.name.cmp(&y.place.name),
+            };
+            if order.is_eq() {
+                a = base.next(state)?;
+            }
+            let row = if order.is_lt() {
+                std::mem::replace(&mut a, base.next(state)?)
+            } else {
+                std::mem::replace(&mut b, over.next(state)?)
+            };
+            if let Some(row) = row.filter(|r| r.here().is_some()) {
+                each(row)?;
+            }
+        }
+    }
+
+    /// The rows of a directory, all at once.
+    pub fn list<S: State>(&self, state: &S, dir: Id) -> Result<Vec<Row>> {
+        let mut out = Vec::new();
+        self.children(state, dir, |r| {
+            out.push(r);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+
+    /// True if a directory holds nothing.
+    pub fn is_empty<S: State>(&self, state: &S, dir: Id) -> Result<bool> {
+        let mut base = Pages::new(self.base, dir);
+        while let Some(row) = base.next(state)? {
+            match self.scratch {
+                Some(scratch) if state.get(scratch, &row.place)?.is_some() => {}
+                _ => return Ok(false),
+            }
+        }
+        let Some(scratch) = self.scratch else { return Ok(true) };
+        let mut over = Pages::new(scratch, dir);
+        while let Some(row) = over.next(state)? {
+            if row.here().is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The rows of one directory, a page at a time.
+struct Pages {
+    table: Table,
+    dir: Id,
+    page: std::vec::IntoIter<Row>,
+    last: Option<Name>,
+    done: bool,
+}
+
+impl Pages {
+    fn new(table: Table, dir: Id) -> Pages {
+        Pages { table, dir, page: Vec::new().into_iter(), last: None, done: false }
+    }
+
+    fn next<S: State>(&mut self, state: &S) -> Result<Option<Row>> {
+        if let Some(row) = self.page.next() {
+            return Ok(Some(row));
+        }
+        if self.done {
+            return Ok(None);
+        }
+        let rows = state.children(self.table, self.dir, self.last.as_ref(), PAGE)?;
+        self.done = rows.len() < PAGE;
+        self.last = rows.last().map(|r| r.place.name.clone());
+        self.page = rows.into_iter();
+        Ok(self.page.next())
+    }
+}
+
+/// Calls `each` for every row of a whole table, in order of places, a page at a time; `each` may change the database,
+/// but not the order of what is still to come.
+pub fn each_row<S: State>(state: &mut S, table: Table, mut each: impl FnMut(&mut S, Row) -> Result<()>) -> Result<()> {
+    let mut after: Option<Place> = None;
+    loop {
+        let rows = state.rows(table, after.as_ref(), PAGE)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.place.clone());
+        let end = rows.len() < PAGE;
+        for row in rows {
+            each(state, row)?;
+        }
+        if end {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading sealed trees: from git objects to entries and versions, each verified on the way.
+
+use crate::crypt::head::FileHead;
+use crate::crypt::name::{self, EntryKind, Listed};
+use crate::crypt::{VaultKeys, small};
+use crate::error::{Class, Error, Result};
+use crate::files::Files;
+use crate::git::store::Store;
+use crate::git::{Type, limit, object};
+use crate::id::{Id, Oid};
+use crate::path::Name;
+use crate::tree::{Node, Version};
+use std::collections::BTreeMap;
+
+/// The file in the root of secure that names the vault.
+pub const VAULT: &[u8] = b"vault";
+
+/// One entry of a sealed directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// What it says it is (and git's mode agrees).
+    pub kind: EntryKind,
+    /// Id of the directory or file; of a keeper: of the directory that holds it.
+    pub id: Id,
+    /// Plaintext name; `None` for a keeper.
+    pub name: Option<Name>,
+    /// The git object.
+    pub oid: Oid,
+}
+
+/// The entries of a sealed directory, as its git tree lists them.
+///
+/// Refuses (Integrity): another mode than 100644 and 40000, a name that is not of the format, a name whose tag is wrong
+/// for this directory, a kind that git's mode contradicts, a long name without its `s.n`.
+pub fn list<F: Files>(git: &Store<F>, keys: &VaultKeys, dir: &Id, tree: &Oid) -> Result<Vec<Item>> {
+    let bytes = git.read(tree, Type::Tree, limit::TREE)?;
+    let mut long: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
+    for entry in object::entries(&bytes) {
+        let entry = entry?;
+        if name::classify(entry.name) == Listed::LongName {
+            long.insert(entry.name.to_vec(), entry.oid);
+        }
+    }
+    let mut items = Vec::new();
+    for entry in object::entries(&bytes) {
+        let entry = entry?;
+        let opened = match name::classify(entry.name) {
+            Listed::Entry => name::open(keys, dir, entry.name, None)?,
+            Listed::LongEntry => {
+                let stem = &entry.name[..entry.name.len() - 2];
+                let key = [stem, b".n"].concat();
+                let oid = long.get(&key).ok_or_else(|| {
+                    Error::integrity(Class::Absent, format!("{}: its long name is missing", crate::path::printable(entry.name)))
+                })?;
+                let content = git.read(oid, Type::Blob, 1024)?;
+                name::open(keys, dir, entry.name, Some(&content))?
+            }
+            Listed::LongName if !entry.is_tree() => continue,
+            Listed::Vault if *dir == Id::ROOT && !entry.is_tree() => continue,
+            _ => {
+                return Err(Error::integrity(
+                    Class::Form,
+                    format!("{}: no entry of a vault has such a name", crate::path::printable(entry.name)),
+                ));
+            }
+        };
+        let tree_expected = matches!(opened.kind, EntryKind::Dir | EntryKind::Large);
+        if tree_expected != entry.is_tree() {
+            return Err(Error::integrity(
+                Class::Form,
+                format!("{}: file where a directory must be, or the reverse", crate::path::printable(entry.name)),
+            ));
+        }
+        items.push(Item { kind: opened.kind, id: opened.id, name: opened.name, oid: entry.oid });
+    }
+    Ok(items)
+}
+
+/// The object of the `vault` file in a root tree.
+pub fn vault_entry<F: Files>(git: &Store<F>, tree: &Oid) -> Result<Oid> {
+    let bytes = git.read(tree, Type::Tree, limit::TREE)?;
+    for entry in object::entries(&bytes) {
+        let entry = entry?;
+        if entry.name == VAULT && !entry.is_tree() {
+            return Ok(entry.oid);
+        }
+    }
+    Err(Error::integrity(Class::Absent, "the file `vault` is missing in the root of the vault"))
+}
+
+/// Versions by object, so that one object is opened once.
+#[derive(Default)]
+pub struct Versions {
+    known: BTreeMap<(Id, Oid), Option<Version>>,
+}
+
+impl Versions {
+    /// The version that a small or large file's object holds; `None` for a keeper.
+    pub fn of<F: Files>(&mut self, git: &Store<F>, keys: &VaultKeys, item: &Item) -> Result<Option<Version>> {
+        if let Some(v) = self.known.get(&(item.id, item.oid)) {
+            return Ok(v.clone());
+        }
+        let v = version(git, keys, item)?;
+        if self.known.len() < 20_000 {
+            self.known.insert((item.id, item.oid), v.clone());
+        }
+        Ok(v)
+    }
+}
+
+/// Reads the file head of an item; `None` for a keeper.
+pub fn version<F: Files>(git: &Store<F>, keys: &VaultKeys, item: &Item) -> Result<Option<Version>> {
+    let head = match item.kind {
+        EntryKind::Small | EntryKind::Keeper => {
+            let (start, len) = git.read_start(&item.oid, 168)?;
+            small::read_head(keys, &item.id, &start, len)?
+        }
+        EntryKind::Large => {
+            let (oid, _) = part(git, &item.oid, b"head")?
+                .ok_or_else(|| Error::integrity(Class::Absent, format!("the part `head` of {} is missing", item.oid)))?;
+            let (start, len) = git.read_start(&oid, 168)?;
+            crate::crypt::large::read_head(keys, &item.id, &start, len)?
+        }
+        EntryKind::Dir => return Err(Error::failed("a directory has no file head")),
+    };
+    check_kind(item, &head)?;
+    Ok(head.to_version(item.oid))
+}
+
+fn check_kind(item: &Item, head: &FileHead) -> Result<()> {
+    let keeper = head.to_version(item.oid).is_none();
+    if keeper != (item.kind == EntryKind::Keeper) {
+        return Err(Error::integrity(Class::Form, format!("object {} is a keeper and a file at once", item.oid)));
+    }
+    Ok(())
+}
+
+/// One part of a large file's tree: its object, and whether it is a tree (a group).
+pub fn part<F: Files>(git: &Store<F>, tree: &Oid, part: &[u8]) -> Result<Option<(Oid, bool)>> {
+    let bytes = git.read(tree, Type::Tree, limit::TREE)?;
+    for entry in object::entries(&bytes) {
+        let entry = entry?;
+        if entry.name == part {
+            return Ok(Some((entry.oid, entry.is_tree())));
+        }
+    }
+    Ok(None)
+}
+
+/// The node that an item stands for; `None` for a keeper.
+pub fn node<F: Files>(git: &Store<F>, keys: &VaultKeys, versions: &mut Versions, item: &Item) -> Result<Option<Node>> {
+    Ok(match item.kind {
+        EntryKind::Dir => Some(Node::Dir { id: item.id, tree: item.oid }),
+        _ => versions.of(git, keys, item)?.map(Node::File),
+    })
+}

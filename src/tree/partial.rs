@@ -1,0 +1,100 @@
+//! Trees as the merge sees them: by place, and only as much of them as differs.
+//!
+//! A directory is *open* (everything in it is listed) or *closed* (nothing in it is listed). A caller may close a
+//! directory only if it stands in all three trees of a merge with the same entries, all the way down; its own place may
+//! differ. Since a place names the directory's id, what lies below a closed directory has the same places and versions
+//! in all three trees, so the rows of MERGE 5 leave it alone, with one exception: where two directories become one
+//! (R-dir-dir), their entries meet. The merge then asks for those directories to be opened ([`super::merge::Outcome`]).
+//! Every directory above a listed one is listed.
+
+use super::{Node, Place};
+use crate::id::Id;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A tree, or the part of it that matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    nodes: BTreeMap<Place, Node>,
+    dirs: BTreeMap<Id, Place>,
+    closed: BTreeSet<Id>,
+}
+
+impl Tree {
+    /// An empty tree.
+    pub fn new() -> Tree {
+        Tree::default()
+    }
+
+    /// Sets what stands at a place.
+    pub fn insert(&mut self, place: Place, node: Node) {
+        if let Some(Node::Dir { id, .. }) = self.nodes.get(&place) {
+            if self.dirs.get(id) == Some(&place) {
+                self.dirs.remove(id);
+            }
+        }
+        if let Node::Dir { id, .. } = &node {
+            self.dirs.insert(*id, place.clone());
+        }
+        self.nodes.insert(place, node);
+    }
+
+    /// Says that a directory's entries are not listed.
+    pub fn close(&mut self, dir: Id) {
+        self.closed.insert(dir);
+    }
+
+    /// True if a directory's entries are not listed.
+    pub fn is_closed(&self, dir: &Id) -> bool {
+        self.closed.contains(dir)
+    }
+
+    /// What stands at a place.
+    pub fn get(&self, place: &Place) -> Option<&Node> {
+        self.nodes.get(place)
+    }
+
+    /// What stands at a place, with the tree's own key.
+    pub(super) fn iter_at(&self, place: &Place) -> Option<(&Place, &Node)> {
+        self.nodes.get_key_value(place)
+    }
+
+    /// Everything that is listed, in order of places.
+    pub fn iter(&self) -> impl Iterator<Item = (&Place, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// The listed entries of one directory.
+    pub fn children(&self, dir: Id) -> impl Iterator<Item = (&Place, &Node)> {
+        let from = Place { dir, name: lowest() };
+        self.nodes.range(from..).take_while(move |(p, _)| p.dir == dir)
+    }
+
+    /// Where a directory stands.
+    pub fn dir(&self, id: &Id) -> Option<&Place> {
+        self.dirs.get(id)
+    }
+
+    /// All directories with their places, by id.
+    pub fn dirs(&self) -> impl Iterator<Item = (&Id, &Place)> {
+        self.dirs.iter()
+    }
+
+    /// The directories above a place, nearest first, without the root.
+    pub(super) fn above<'t>(&'t self, place: &'t Place) -> impl Iterator<Item = Id> + 't {
+        let mut at = place.dir;
+        let mut left = self.dirs.len() + 1;
+        std::iter::from_fn(move || {
+            if at == Id::ROOT || left == 0 {
+                return None;
+            }
+            left -= 1;
+            let here = at;
+            at = self.dirs.get(&at)?.dir;
+            Some(here)
+        })
+    }
+}
+
+fn lowest() -> crate::path::Name {
+    crate::path::Name::new([1u8]).expect("one byte that is neither NUL nor a slash")
+}
