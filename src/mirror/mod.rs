@@ -3,6 +3,7 @@
 //! Every verb here works on a [`Device`]: the seams and the keys of one device, with nothing global beside it, so that
 //! the simulation can hold many of them in one thread.
 
+pub mod apply;
 pub mod commit;
 pub mod content;
 pub mod foreign;
@@ -12,6 +13,8 @@ pub mod join;
 pub mod overlay;
 pub mod packs;
 pub mod partial;
+pub mod paths;
+pub mod restore;
 pub mod sealed;
 pub mod secure;
 pub mod stage;
