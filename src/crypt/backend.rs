@@ -6,7 +6,7 @@
 use aes::Aes256;
 use aes::cipher::{InnerIvInit, KeyInit as _, StreamCipher};
 use ctr::{Ctr128BE, CtrCore};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 /// HMAC-SHA-256 (RFC 2104, FIPS 180-4) under one key.

@@ -46,6 +46,12 @@ impl Cost {
     }
 }
 
+/// A password as a file or a command gives it: one final newline (`\n` or `\r\n`) does not belong to it.
+pub fn without_newline(text: &[u8]) -> &[u8] {
+    let Some(text) = text.strip_suffix(b"\n") else { return text };
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
 /// The bytes of a password as they are derived from: NFC if it is valid UTF-8, else as it is.
 pub fn password_bytes(password: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(match std::str::from_utf8(password) {

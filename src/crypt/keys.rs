@@ -2,6 +2,7 @@
 
 use super::backend::Mac;
 use super::header::{self, HEADER};
+use super::lock;
 use super::siv::Siv;
 use crate::clock::Random;
 use crate::error::{Class, Error, Result};
@@ -13,21 +14,30 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The 32 random bytes that everything hangs on. Zeroized when dropped; never printed.
-#[derive(Clone)]
-pub struct Master(Zeroizing<[u8; 32]>);
+/// The 32 random bytes that everything hangs on. Zeroized when dropped; never printed; kept out of swap where the
+/// system lets us (they stand on the heap so that the place that was locked stays theirs).
+pub struct Master(Box<Zeroizing<[u8; 32]>>);
+
+impl Clone for Master {
+    fn clone(&self) -> Self {
+        Master::from_bytes(self.as_bytes())
+    }
+}
 
 impl Master {
     /// A new one.
     pub fn random(random: &mut impl Random) -> Result<Master> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        random.fill(&mut *bytes)?;
-        Ok(Master(bytes))
+        let mut master = Master::from_bytes(&[0; 32]);
+        random.fill(&mut **master.0)?;
+        Ok(master)
     }
 
     /// From its bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Master {
-        Master(Zeroizing::new(*bytes))
+        let mut own = Box::new(Zeroizing::new([0; 32]));
+        lock::keep_from_swap(&**own);
+        own.copy_from_slice(bytes);
+        Master(own)
     }
 
     /// The bytes. Whoever copies them zeroizes the copy.

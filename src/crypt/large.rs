@@ -279,11 +279,15 @@ impl<'k, P: Parts> Reader<'k, P> {
     }
 
     fn segment_mac(&self, s: u64) -> Result<[u8; 32]> {
-        let (list, i) = match s {
-            s if s < GROUP => (self.list.clone(), s as usize),
-            s => (self.index(s / GROUP)?, (s % GROUP) as usize),
+        let index;
+        let list = match s {
+            s if s < GROUP => &self.list,
+            s => {
+                index = self.index(s / GROUP)?;
+                &index
+            }
         };
-        Ok(list[i * MAC..(i + 1) * MAC].try_into().expect("32 bytes"))
+        Ok(list[(s % GROUP) as usize * MAC..][..MAC].try_into().expect("32 bytes"))
     }
 
     /// The verified tags of a segment.
@@ -372,7 +376,7 @@ impl<'k, P: Parts> Reader<'k, P> {
         let s = offset / self.shape.segment;
         let start = s * self.shape.segment;
         let end = offset.checked_add(bytes.len() as u64).filter(|e| *e <= self.head.size && *e <= start + self.shape.segment);
-        if end.is_none() || (head.id, head.size, head.segment, head.epoch) != (self.head.id, self.head.size, self.head.segment, self.head.epoch) {
+        if bytes.is_empty() || end.is_none() || (head.id, head.size, head.segment, head.epoch) != (self.head.id, self.head.size, self.head.segment, self.head.epoch) {
             return Err(Error::failed("a chunk is rewritten inside one segment of a file that keeps its size"));
         }
         let mut plain = Vec::new();
@@ -428,8 +432,15 @@ pub fn reseal(keys: &VaultKeys, head: &FileHead, object: &mut [u8]) -> Result<()
 /// The content MAC that a plaintext of `size` bytes would have under this id, epoch and segment size, without sealing
 /// anything: to ask whether a file in the share is a version that the vault has.
 ///
-/// Errors: the reader's, and a reader that gives fewer or more bytes than `size`.
+/// Errors: the reader's, a reader that gives fewer or more bytes than `size`, and a size or segment size that no file
+/// has (`limit`, `form`).
 pub fn content_mac(keys: &VaultKeys, id: &Id, epoch: u16, segment: u8, size: u64, reader: &mut dyn Read) -> Result<[u8; 32]> {
+    if size > pad::MAX_SIZE {
+        return Err(Error::integrity(Class::Limit, "file: larger than the format allows"));
+    }
+    if small::is_small(size) != (segment == 0) || (segment != 0 && !(16..=20).contains(&segment)) {
+        return Err(Error::integrity(Class::Form, "file: a segment size that it cannot have"));
+    }
     let file = keys.file(id);
     let padded = pad::padded(size);
     let step = if small::is_small(size) { padded } else { 1u64 << segment };
@@ -466,8 +477,9 @@ pub fn content_mac(keys: &VaultKeys, id: &Id, epoch: u16, segment: u8, size: u64
 }
 
 fn one_more_is_too_many(reader: &mut dyn Read) -> Result<()> {
-    match reader.read(&mut [0u8; 1])? {
-        0 => Ok(()),
-        _ => Err(Error::failed("the file is longer than it was")),
+    match reader.read_exact(&mut [0u8; 1]) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(e) => Err(e.into()),
+        Ok(()) => Err(Error::failed("the file is longer than it was")),
     }
 }

@@ -7,6 +7,7 @@ pub mod header;
 pub mod keyfile;
 pub mod keys;
 pub mod large;
+mod lock;
 pub mod name;
 pub mod notice;
 pub mod pad;
@@ -14,6 +15,8 @@ pub mod recovery;
 pub mod seal;
 pub mod siv;
 pub mod small;
+#[cfg(test)]
+mod tests;
 
 pub use keys::{Master, VaultKeys};
 pub use large::content_mac;

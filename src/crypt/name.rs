@@ -128,12 +128,14 @@ fn form(what: &str) -> Error {
 /// directory may hold.
 pub fn open(keys: &VaultKeys, parent: &Id, entry: &[u8], long: Option<&[u8]>) -> Result<Entry> {
     let mut raw = match entry.strip_suffix(b".l") {
+        // A git tree may hold longer names than a disk: such a name has its one spelling as `s.l`.
+        None if entry.len() > MAX => return Err(form("longer than a name can be")),
         None => BASE64URL_NOPAD.decode(entry).map_err(|_| form("not canonical base64url"))?,
         Some(stem) => {
             let content = long.ok_or_else(|| Error::integrity(Class::Absent, "entry name: its long name is missing"))?;
             let stem = BASE64URL_NOPAD.decode(stem).map_err(|_| form("not canonical base64url"))?;
             if content.len() > header::HEADER + FIXED + 256 {
-                return Err(Error::integrity(Class::Limit, "entry name: a long name of more than 255 bytes"));
+                return Err(form("a length that no name has"));
             }
             let epoch = header::check(content, header::Type::LongName)?;
             let raw = content[header::HEADER..].to_vec();

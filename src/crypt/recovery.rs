@@ -80,6 +80,9 @@ pub fn print(master: &Master) -> [Zeroizing<String>; GROUPS] {
 /// Errors ([`Kind::Secret`]) name the group.
 pub fn parse_group(g: usize, text: &str) -> Result<[u8; 7]> {
     let wrong = |why: &str| Error::new(Kind::Secret, format!("{why} in group {}", g + 1));
+    if g >= GROUPS {
+        return Err(wrong("no such place"));
+    }
     let mut d = Zeroizing::new([0u8; 8]);
     let mut n = 0;
     for c in text.chars().filter(|c| !c.is_whitespace() && *c != '-') {
@@ -98,7 +101,7 @@ pub fn parse_group(g: usize, text: &str) -> Result<[u8; 7]> {
     if n != 8 {
         return Err(wrong("fewer than 8 characters"));
     }
-    if check_digit(g, &*d) != d[7] || g >= GROUPS {
+    if check_digit(g, &*d) != d[7] {
         return Err(wrong("typing error"));
     }
     Ok(d[..7].try_into().expect("7 of 8"))

@@ -166,11 +166,16 @@ fn check_row(parents: usize, d: &Details) -> Result<()> {
         return Err(form("nanoseconds"));
     }
     match parents {
+        2 if d.height < 2 => Err(form("another height than one above its parents'")),
         2 if !d.bare() => Err(form("a merge that carries more than time and height")),
         2 => Ok(()),
         0 | 1 if d.device.is_none() || d.device_name.is_none() || d.seq.is_none() => Err(form("it does not say which device made it")),
         0 | 1 if d.seq == Some(0) || d.height == 0 => Err(form("counters begin at 1")),
+        0 if d.supersedes.is_none() && d.height != 1 => Err(form("a root of another height than 1")),
         1 if !d.vector.is_empty() => Err(form("only a new root carries a vector")),
+        0 | 1 if d.vector.windows(2).any(|w| w[0].0 >= w[1].0) || d.adopts.windows(2).any(|w| w[0] >= w[1]) => {
+            Err(form("a list that is out of order"))
+        }
         0 | 1 if d.summary.as_ref().is_some_and(|s| s.len() > SUMMARY) => Err(form("a summary of more than 4096 bytes")),
         0 | 1 => Ok(()),
         _ => Err(form("more than two parents")),
@@ -305,9 +310,6 @@ fn read_item(d: &mut Details, kind: u8, v: &[u8]) -> Result<()> {
             }
             for pair in v.chunks(24) {
                 let id = Id(fixed(&pair[..16])?);
-                if d.vector.last().is_some_and(|(last, _)| *last >= id) {
-                    return Err(form("its vector is out of order"));
-                }
                 d.vector.push((id, u64::from_be_bytes(fixed(&pair[16..])?)));
             }
         }
