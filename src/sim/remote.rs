@@ -1,0 +1,75 @@
+//! A storage node whose line may break: a bare repository on a simulated disk, behind the scheduler.
+
+use super::disk::SimDisk;
+use super::hook::{Act, Life, Seam};
+use crate::error::{Error, Kind, Result};
+use crate::git::local::LocalRemote;
+use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::id::Oid;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::rc::Rc;
+
+/// One device's view of a node.
+pub struct SimRemote {
+    life: Life,
+    inner: LocalRemote<SimDisk>,
+    /// True while this device cannot reach it.
+    pub down: Rc<Cell<bool>>,
+}
+
+fn cut() -> Error {
+    Error::new(Kind::Unreachable, "the line broke")
+}
+
+impl SimRemote {
+    /// A view of the repository on `disk`.
+    pub fn new(life: Life, disk: &SimDisk, down: Rc<Cell<bool>>) -> SimRemote {
+        let disk = disk.clone();
+        SimRemote { life, inner: LocalRemote::new("node", move || Ok(disk.clone())), down }
+    }
+
+    fn reachable(&self) -> Result<()> {
+        self.life.alive()?;
+        if self.down.get() { Err(Error::new(Kind::Unreachable, "away")) } else { Ok(()) }
+    }
+
+    fn after(&self, verb: &'static str) -> Result<()> {
+        match self.life.at(Seam::Remote, verb)? {
+            Act::Cut => Err(cut()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Remote for SimRemote {
+    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
+        self.reachable()?;
+        let refs = self.inner.refs()?;
+        self.after("refs")?;
+        Ok(refs)
+    }
+
+    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+        self.reachable()?;
+        self.inner.fetch(want, have, sink)?;
+        self.after("fetch")
+    }
+
+    fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
+        self.reachable()?;
+        self.after("push begins")?;
+        let out = self.inner.push(updates, atomic, pack)?;
+        self.after("push")?;
+        Ok(out)
+    }
+
+    fn create(&mut self) -> Result<()> {
+        self.inner.create()
+    }
+
+    fn set_head(&mut self) -> Result<bool> {
+        self.inner.set_head()
+    }
+}
