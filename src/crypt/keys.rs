@@ -35,7 +35,7 @@ impl Master {
     /// From its bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Master {
         let mut own = Box::new(Zeroizing::new([0; 32]));
-        lock::keep_from_swap(&**own);
+        lock::keep_from_swap(&own);
         own.copy_from_slice(bytes);
         Master(own)
     }

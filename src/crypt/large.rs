@@ -166,7 +166,7 @@ impl<'k> Writer<'k> {
 
     /// After the last segment of a group: the group's index and its object.
     pub fn take_index(&mut self) -> Option<(Part, Vec<u8>)> {
-        if self.group.is_empty() || (self.next % GROUP != 0 && self.next != self.shape.segments) {
+        if self.group.is_empty() || (!self.next.is_multiple_of(GROUP) && self.next != self.shape.segments) {
             return None;
         }
         let g = (self.next - 1) / GROUP;
@@ -340,6 +340,12 @@ impl<'k, P: Parts> Reader<'k, P> {
         Ok(())
     }
 
+    /// Reads every segment, and says what is wrong with the first that is not as it must be.
+    pub fn verify_all(&self) -> Result<()> {
+        let mut plain = Vec::new();
+        (0..self.shape.segments).try_for_each(|s| self.read_segment(s, &mut plain))
+    }
+
     /// Reads at an offset of the plaintext: the bytes there, fewer at the end. Reads and verifies only the chunks that
     /// it gives out, and what vouches for them.
     pub fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
@@ -359,7 +365,7 @@ impl<'k, P: Parts> Reader<'k, P> {
             if body.len() != to - from {
                 return Err(Error::integrity(Class::Form, format!("file: segment {s} is cut short")));
             }
-            chunk::open_all(&self.file, self.head.epoch, (start as usize / CHUNK + first) as u64, &mut body, &tags[first * TAG..last * TAG])?;
+            chunk::open_all(&self.file, self.head.epoch, start / CHUNK as u64 + first as u64, &mut body, &tags[first * TAG..last * TAG])?;
             let real = self.head.size.saturating_sub(start + from as u64).min(body.len() as u64) as usize;
             check_padding(&body[real..])?;
             let skip = (at - start) as usize - from;
@@ -465,7 +471,7 @@ pub fn content_mac(keys: &VaultKeys, id: &Id, epoch: u16, segment: u8, size: u64
             list.extend_from_slice(&mac);
         } else {
             group.extend_from_slice(&mac);
-            if (s + 1) % GROUP == 0 || s + 1 == segments {
+            if (s + 1).is_multiple_of(GROUP) || s + 1 == segments {
                 let mac = group_mac(&file, epoch, s / GROUP, &group);
                 list.extend_from_slice(&mac);
                 group.clear();

@@ -151,7 +151,7 @@ pub fn open(keys: &VaultKeys, parent: &Id, entry: &[u8], long: Option<&[u8]>) ->
             raw
         }
     };
-    if raw.len() < FIXED + 16 || (raw.len() - FIXED) % 16 != 0 || raw.len() > FIXED + 256 {
+    if raw.len() < FIXED + 16 || !(raw.len() - FIXED).is_multiple_of(16) || raw.len() > FIXED + 256 {
         return Err(form("a length that no name has"));
     }
     if raw[0] != 1 {

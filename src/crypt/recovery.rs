@@ -50,7 +50,7 @@ pub fn print(master: &Master) -> [Zeroizing<String>; GROUPS] {
     let sum = checksum(master.as_bytes());
     let put = |bits: &mut [u8; 35], at: usize, byte: u8| {
         bits[at / 8] |= byte >> (at % 8);
-        if at % 8 != 0 && at / 8 + 1 < 35 {
+        if !at.is_multiple_of(8) && at / 8 + 1 < 35 {
             bits[at / 8 + 1] |= byte << (8 - at % 8);
         }
     };
@@ -148,6 +148,7 @@ pub fn parse(text: &str) -> Result<Master> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

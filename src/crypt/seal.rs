@@ -245,7 +245,7 @@ pub fn open_commit(keys: &VaultKeys, vault: &Id, bytes: &[u8]) -> Result<Commit>
 fn open_details(keys: &VaultKeys, text: &[u8]) -> Result<Details> {
     let sealed = BASE64URL_NOPAD.decode(text).map_err(|_| form("its details are not canonical base64url"))?;
     header::check(&sealed, header::Type::Details)?;
-    if sealed.len() < HEADER + 32 || (sealed.len() - HEADER - 32) % 64 != 0 {
+    if sealed.len() < HEADER + 32 || !(sealed.len() - HEADER - 32).is_multiple_of(64) {
         return Err(form("its details have a length that none have"));
     }
     let mut items = sealed[HEADER + 32..].to_vec();
@@ -305,7 +305,7 @@ fn read_item(d: &mut Details, kind: u8, v: &[u8]) -> Result<()> {
             d.summary = Some(std::str::from_utf8(v).map_err(|_| form("its summary"))?.to_string());
         }
         7 => {
-            if v.is_empty() || v.len() % 24 != 0 {
+            if v.is_empty() || !v.len().is_multiple_of(24) {
                 return Err(form("its vector"));
             }
             for pair in v.chunks(24) {
@@ -315,7 +315,7 @@ fn read_item(d: &mut Details, kind: u8, v: &[u8]) -> Result<()> {
         }
         8 => d.supersedes = Some(Oid(fixed(v)?)),
         9 => {
-            if v.is_empty() || v.len() % 20 != 0 {
+            if v.is_empty() || !v.len().is_multiple_of(20) {
                 return Err(form("the commits that it adopts"));
             }
             for o in v.chunks(20) {

@@ -134,6 +134,7 @@ fn large_files_of_edge_sizes() {
         assert!(open_large(&keys, &disk).unwrap() == data, "{n} bytes");
         assert_eq!(content_mac(&keys, &h.id, 0, segment, n as u64, &mut &data[..]).unwrap(), h.mac);
         let r = Reader::open(&keys, &h.id, disk).unwrap();
+        r.verify_all().unwrap();
         for (at, len) in [(0, 1), (4095, 2), (n - 1, 5), (n, 1), ((1 << segment) - 1, 4098), (n / 2, 3 << segment)] {
             assert!(r.read_at(at as u64, len).unwrap() == data[at..(at + len).min(n)], "{n}: {len} at {at}");
         }
