@@ -11,6 +11,7 @@ mod lock;
 pub mod name;
 pub mod notice;
 pub mod pad;
+mod part;
 pub mod recovery;
 pub mod seal;
 pub mod siv;
