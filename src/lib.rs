@@ -16,7 +16,7 @@
 //!
 //! Start reading at [`agent::round`].
 
-// agent: with scan and apply
+pub mod agent;
 pub mod clock;
 pub mod cli;
 pub mod config;

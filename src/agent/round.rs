@@ -255,13 +255,12 @@ fn fast_forward<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C,
 
 /// Step 3: the share against head. Gives the number of commits made.
 fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u32> {
-    let scanned = scan::scan(d)?;
-    let _ = scanned;
+    scan::scan(d)?;
+    let mut packs = Packs::new(&d.git);
+    stage::seal_changes(d, &mut packs)?;
     if let Some(held) = brake::outgoing(d)? {
         d.report.brake = Some(held);
     }
-    let mut packs = Packs::new(&d.git);
-    stage::seal_changes(d, &mut packs)?;
     let even = d.state.value(key::EVEN)?.is_some();
     let differs = if even {
         stage::scan_is_next(&mut d.state)? > 0

@@ -65,7 +65,7 @@ fn open_path<F: Files>(files: &F, at: &F::Dir, path: &str) -> std::io::Result<F:
 }
 
 /// Makes a directory unless it is there, and opens it.
-pub(super) fn ensure_dir<F: Files>(files: &F, at: &F::Dir, name: &[u8]) -> std::io::Result<F::Dir> {
+pub(crate) fn ensure_dir<F: Files>(files: &F, at: &F::Dir, name: &[u8]) -> std::io::Result<F::Dir> {
     match files.mkdir(at, name, 0o777) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
@@ -74,7 +74,7 @@ pub(super) fn ensure_dir<F: Files>(files: &F, at: &F::Dir, name: &[u8]) -> std::
 }
 
 /// Reads a small text file whole; `None` if it is not there.
-pub(super) fn read_small<F: Files>(files: &F, at: &F::Dir, name: &[u8], limit: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_small<F: Files>(files: &F, at: &F::Dir, name: &[u8], limit: u64) -> Result<Option<Vec<u8>>> {
     let file = match files.open(at, name) {
         Ok(f) => f,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -89,7 +89,7 @@ pub(super) fn read_small<F: Files>(files: &F, at: &F::Dir, name: &[u8], limit: u
 }
 
 /// Writes a file durably under a temporary name and renames it into place.
-pub(super) fn write_atomic<F: Files>(files: &F, at: &F::Dir, name: &[u8], content: &[u8]) -> Result<()> {
+pub(crate) fn write_atomic<F: Files>(files: &F, at: &F::Dir, name: &[u8], content: &[u8]) -> Result<()> {
     let temporary = [name, b".sharelock-tmp"].concat();
     let mut file = match files.create(at, &temporary, 0o666) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {

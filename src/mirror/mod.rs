@@ -4,10 +4,12 @@
 //! the simulation can hold many of them in one thread.
 
 pub mod apply;
+pub mod brake;
 pub mod commit;
 pub mod content;
 pub mod foreign;
 pub mod history;
+pub mod ignore;
 pub mod incoming;
 pub mod join;
 pub mod overlay;
@@ -15,6 +17,7 @@ pub mod packs;
 pub mod partial;
 pub mod paths;
 pub mod restore;
+pub mod scan;
 pub mod sealed;
 pub mod secure;
 pub mod stage;

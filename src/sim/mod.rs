@@ -9,8 +9,11 @@
 //! [`world`] plays a seed: 2 to 4 devices, random actions, then everything heals, the devices sync, and the checks of
 //! [`check`] hold. A failing seed is repeated by `scripts/simulate --seed N`.
 
+pub mod check;
 pub mod clock;
 pub mod disk;
 pub mod hook;
 pub mod remote;
 pub mod state;
+pub mod user;
+pub mod world;

@@ -1,0 +1,153 @@
+//! The share as it is now, as differences against the ancestor (MERGE 3).
+//!
+//! Two passes. [`list`] walks the disk, a directory at a time beside the ancestor's rows of it, gives directories their
+//! ids, and notes in `Scan` what changed at a place and which places are empty now. [`files`] then finds where the new
+//! files come from. What is unchanged leaves no row, so 100 000 unchanged files cost their `lstat` and a walk along the
+//! table.
+//!
+//! What the stage relies on: in a row of `Scan`, `oid` zero means 'to be sealed'. With `mac` not zero only the file head
+//! changes (a mode); with `mac` zero the content must be read, and it may turn out to be the ancestor's after all (only
+//! inode or change time differed), in which case the row refreshes `seen` and nothing else. Generation 0 means 'took
+//! the id that head has at this path' (rule 4).
+
+mod files;
+mod list;
+
+use super::Device;
+use crate::clock::{Clock, Random};
+use crate::error::{Error, Result};
+use crate::files::{Files, Kind, Stat};
+use crate::git::store::read_small;
+use crate::id::Oid;
+use crate::state::{Row, Seen, State, Table};
+use crate::tree::{FileKind, Version};
+
+/// Marks the share's root as this vault's; holds the vault id in hex; never synced.
+pub const ROOT_FILE: &[u8] = b".sharelock-root";
+
+/// How often the whole listing is done again when a directory changed meanwhile.
+const TRIES: u32 = 3;
+
+/// What the scan met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Files and links.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// False if directories kept changing: deletions are left for the next round.
+    pub stable: bool,
+}
+
+/// Scans the share into `Scan`.
+///
+/// Errors: a root without `.sharelock-root` or with another vault's (nothing is deduced from what is missing there);
+/// the disk's and the database's.
+pub fn scan<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<Scanned> {
+    check_root(d)?;
+    let notes = d.report.problems.len();
+    for attempt in 1.. {
+        d.report.problems.truncate(notes);
+        d.state.clear(Table::Scan)?;
+        let mut scanned = list::list(d)?;
+        if !scanned.stable && attempt < TRIES {
+            continue;
+        }
+        files::resolve(d)?;
+        if !scanned.stable {
+            files::forget_deletions(d)?;
+            d.report.again = true;
+        }
+        // A root that was taken away meanwhile emptied the listing.
+        check_root(d)?;
+        scanned.stable &= attempt <= TRIES;
+        return Ok(scanned);
+    }
+    unreachable!("the loop returns at its last attempt")
+}
+
+/// Writes the mark into the root of a new share.
+pub fn mark_root<F: Files>(share: &F, vault: &crate::id::Id) -> Result<()> {
+    crate::git::store::write_atomic(share, &share.root(), ROOT_FILE, format!("{vault}\n").as_bytes())
+}
+
+/// Checks that the share's root is ours.
+pub fn check_root<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<()> {
+    let mark = read_small(&d.share, &d.share.root(), ROOT_FILE, 256)?;
+    match mark {
+        Some(mark) if mark.trim_ascii() == d.vault.to_string().as_bytes() => Ok(()),
+        Some(_) => Err(Error::failed("the share belongs to another vault (its file .sharelock-root says so)")
+            .detail("nothing was changed")),
+        None => Err(Error::failed("the share is not there: its file .sharelock-root is missing (a disk that is not mounted?)")
+            .detail("nothing was changed, nothing counts as deleted")),
+    }
+}
+
+/// A file's or link's kind; `None` for everything that is not followed.
+fn file_kind(s: &Stat) -> Option<FileKind> {
+    match s.kind {
+        Kind::File => Some(FileKind::File),
+        Kind::Link => Some(FileKind::Link),
+        _ => None,
+    }
+}
+
+/// The version that a file of the ancestor has become; `None` if it is unchanged, attribute by attribute.
+///
+/// `seen` is what this disk showed of it last, `now` what it shows.
+fn changed<F: Files, S: State, C: Clock, R: Random>(
+    d: &Device<F, S, C, R>,
+    old: &Version,
+    seen: &Seen,
+    now: &Stat,
+    top: impl FnOnce() -> Result<u64>,
+) -> Result<Option<Version>> {
+    let Some(kind) = file_kind(now) else { return Ok(None) };
+    let traits = d.share.traits();
+    let exec = kind == FileKind::File && if traits.exec_bit && now.exec() != seen.exec { now.exec() } else { old.exec };
+    let private =
+        kind == FileKind::File && if traits.modes && now.private() != seen.private { now.private() } else { old.private };
+    let same_content = kind == old.kind && now.size == seen.size && now.mtime == seen.mtime && now.ino == seen.ino;
+    let same_bits = exec == old.exec && private == old.private;
+    if same_content && now.ctime == seen.ctime && same_bits {
+        return Ok(None);
+    }
+    let mut v = Version { kind, exec, private, oid: Oid::ZERO, ..old.clone() };
+    if same_content && !same_bits {
+        // A chmod: the change time says no more.
+        v.generation = top()? + 1;
+        return Ok(Some(v));
+    }
+    v.mac = [0; 32];
+    v.size = now.size;
+    if now.mtime != seen.mtime {
+        v.mtime = now.mtime;
+    }
+    if now.mtime != seen.mtime || now.size != seen.size || kind != old.kind {
+        v.writer = d.name.clone();
+        v.offset = d.clock.offset_minutes(now.mtime);
+    }
+    v.generation = top()? + 1;
+    Ok(Some(v))
+}
+
+/// The greatest generation that any entry with this id has in head or in the ancestor.
+fn top_generation<S: State>(state: &S, id: crate::id::Id) -> Result<u64> {
+    let mut top = 0;
+    for table in [Table::Anc, Table::Head] {
+        for row in state.by_id(table, id)? {
+            top = top.max(row.here().and_then(|n| n.file()).map_or(0, |v| v.generation));
+        }
+    }
+    Ok(top)
+}
+
+/// True if the inode of a row is this one: number and, where there is one, birth time; without birth time size and
+/// mtime stand in for it.
+fn same_inode(row: &Row, s: &Seen) -> bool {
+    let Some(old) = &row.seen else { return false };
+    match (old.birth, s.birth) {
+        (Some(a), Some(b)) => old.ino == s.ino && a == b,
+        _ => old.ino == s.ino && old.size == s.size && old.mtime == s.mtime,
+    }
+}
