@@ -61,6 +61,7 @@ pub fn bring<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>
     let root = tree_of(d, &commit)?;
     incoming::differences(d, &root)?;
     let mut work = Work::new(d)?;
+    files::put(d, &d.secure.root(), super::sealed::VAULT, &d.keys.vault_file(&d.vault))?;
     work.directories(d)?;
     work.renames(d)?;
     work.contents(d)?;

@@ -163,6 +163,8 @@ impl World {
     /// (Re)builds a device over what its disks and database hold.
     fn boot(&self, i: usize, state: SimState) -> Result<()> {
         let m = &self.machines[i];
+        // Nothing happens while a device starts.
+        self.due.borrow_mut().clear();
         let secure = m.secure.for_engine(&m.life, Seam::Secure);
         let git = Store::init(&m.secure, &crate::git::store::ensure_dir(&m.secure, &1, b".git")?, false)?;
         git.tidy()?;
@@ -305,8 +307,9 @@ impl World {
         let m = &self.machines[i];
         let u = &m.user;
         self.clock.pass(1_000_000_000 + self.next(1_000_000));
-        let (p, q) = (*self.random.borrow_mut().pick(&PATHS), *self.random.borrow_mut().pick(&PATHS));
-        let (d, e) = (*self.random.borrow_mut().pick(&DIRS), *self.random.borrow_mut().pick(&DIRS));
+        let pick = |of: &[&'static str]| *self.random.borrow_mut().pick(of);
+        let (p, q) = (pick(&PATHS), pick(&PATHS));
+        let (d, e) = (pick(&DIRS), pick(&DIRS));
         let mut ledger = self.ledger.borrow_mut();
         let new = ledger.fresh(i);
         let what = self.next(46);
