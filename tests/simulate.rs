@@ -1,6 +1,7 @@
 //! Seeds of the simulation. `SHARELOCK_SEEDS` and `SHARELOCK_SEED` (see `scripts/simulate`) play more, or one.
 
 use sharelock::sim::world::play;
+use sharelock::tree::planted;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
@@ -8,6 +9,9 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn seeds() {
+    if let Ok(name) = std::env::var("SHARELOCK_PLANT") {
+        planted::plant(Some(name.parse().expect("a mistake of src/tree/planted.rs")));
+    }
     if let Ok(seed) = std::env::var("SHARELOCK_SEED") {
         let seed = seed.parse().expect("SHARELOCK_SEED is a number");
         if let Err(e) = play(seed, true) {

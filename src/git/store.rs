@@ -64,11 +64,12 @@ fn open_path<F: Files>(files: &F, at: &F::Dir, path: &str) -> std::io::Result<F:
     path.split('/').try_fold(at.clone(), |d, name| files.open_dir(&d, name.as_bytes()))
 }
 
-/// Makes a directory unless it is there, and opens it.
+/// Makes a directory durably unless it is there, and opens it.
 pub(crate) fn ensure_dir<F: Files>(files: &F, at: &F::Dir, name: &[u8]) -> std::io::Result<F::Dir> {
     match files.mkdir(at, name, 0o777) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
+        Ok(()) => files.sync_dir(at)?,
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(e),
     }
     files.open_dir(at, name)
 }

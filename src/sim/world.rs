@@ -139,7 +139,7 @@ impl World {
                 life,
                 down,
                 device: RefCell::new(None),
-                started: Cell::new(i == 0 || !random.chance(20)),
+                started: Cell::new(i == 0 || mode == Mode::Serial || !random.chance(20)),
                 power: Cell::new(false),
             };
             world.machines.push(machine);
