@@ -99,7 +99,7 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     if head(d)?.is_none() {
         first_fetch(d, nodes, &mut errors)?;
     }
-    foreign::look(d)?;
+    out.commits += foreign::look(d)?;
     out.commits += take_in(d)?;
     for attempt in 0..ATTEMPTS {
         for (node, error) in nodes.iter_mut().zip(&mut errors) {

@@ -137,6 +137,29 @@ pub fn incoming<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>)
     Ok(Some((stop, set.places)))
 }
 
+/// What others' changes of secure (in `Next`, over `Head`) would destroy in the vault. If it is too much and not
+/// allowed, none of them is taken over.
+pub fn foreign<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<Option<Brake>> {
+    let of = d.state.count(Table::Head)?.0;
+    let mut set = Set::default();
+    each_row(&mut d.state, Table::Next, |state, row| {
+        let Some(old) = state.get(Table::Head, &row.place)? else { return Ok(()) };
+        let Some(Node::File(old)) = old.here() else { return Ok(()) };
+        match row.here() {
+            Some(Node::File(new)) if new.same_plaintext(old) == Some(true) => {}
+            Some(Node::File(new)) => set.add(&row.place, old, Some(new)),
+            _ if state.by_id(Table::Next, old.id)?.iter().any(|r| r.here().is_some()) => {}
+            _ => set.add(&row.place, old, None),
+        }
+        Ok(())
+    })?;
+    let code = set.code();
+    if !too_many(&d.settings, set.places.len() as u64, of) || allowed(&d.settings, &code) {
+        return Ok(None);
+    }
+    describe(&d.state, Overlay::HEAD, true, &set, of, code).map(Some)
+}
+
 fn describe<S: State>(state: &S, tree: Overlay, sending: bool, set: &Set, of: u64, code: String) -> Result<Brake> {
     let mut top: BTreeMap<Option<Name>, u64> = BTreeMap::new();
     let mut dir: Option<(Id, Option<Name>)> = None;

@@ -1,27 +1,442 @@
 //! Secure, changed by others: a `git pull` by hand, rsync, a USB stick (MERGE 2, step 2; FORMAT 10).
+//!
+//! What verifies in its place and is not older than what was last agreed becomes a commit of this device; the rest is
+//! reported, never deleted, and never sealed. Without a seal nobody can tell what is missing or has come back: a missing
+//! entry counts as deleted (unless the brake stops that), and deleted plaintext stays in the history.
 
-use super::worktree::{self, Difference};
-use super::{Device, Problem};
+use super::commit::{self, Says, entry_name, keeper};
+use super::overlay::Overlay;
+use super::packs::Packs;
+use super::worktree;
+use super::{Device, Problem, secure};
 use crate::clock::{Clock, Random};
-use crate::error::Result;
-use crate::files::Files;
-use crate::path::printable;
-use crate::state::State;
+use crate::crypt::large::{Part, Parts, Reader};
+use crate::crypt::name::{self, EntryKind, Listed};
+use crate::crypt::small;
+use crate::error::{Error, Result};
+use crate::files::{Files, Kind, Open};
+use crate::git::object::TreeBuilder;
+use crate::git::{Type, limit};
+use crate::id::{Id, Oid};
+use crate::path::{Name, printable};
+use crate::state::{Row, RowNode, State, Table, key};
+use crate::tree::{Node, Place, Version, conflict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
-/// Looks whether secure is head's tree, and reports what is not.
-pub fn look<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
-    for (path, difference) in worktree::compare(d)? {
-        let how = match difference {
-            Difference::Changed => "was changed by others",
-            Difference::Missing => "is missing",
-            Difference::Extra => "was put there by others",
-        };
-        d.report.problems.push(Problem {
-            path: None,
-            what: format!("~/secure: {} {how}", printable(&path)),
-            remedy: None,
-            note: false,
-        });
+/// Compares secure with head's tree, takes over what others changed there, and reports what cannot be. Gives the number
+/// of commits made.
+pub fn look<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u32> {
+    let differs = worktree::compare(d)?;
+    if differs.is_empty() {
+        return Ok(0);
     }
-    Ok(())
+    let mut look = Look { packs: Packs::new(&d.git), dirs: BTreeMap::new(), seen: BTreeSet::new() };
+    look.seen.insert(Id::ROOT);
+    for (path, _) in &differs {
+        look.locate(d, path)?;
+    }
+    d.state.clear(Table::Next)?;
+    while let Some((dir, at)) = look.dirs.pop_first() {
+        look.directory(d, dir, at)?;
+    }
+    look.lost_directories(d)?;
+    look.take_over(d)
+}
+
+struct Look<F: Files> {
+    packs: Packs<F>,
+    /// Directories to be read, by id.
+    dirs: BTreeMap<Id, F::Dir>,
+    /// Directories that stand somewhere in secure.
+    seen: BTreeSet<Id>,
+}
+
+impl<F: Files> Look<F> {
+    /// Finds the directory in which a difference lies, from the root down, by the names that open.
+    fn locate<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, path: &[u8]) -> Result<()> {
+        let (mut id, mut dir) = (Id::ROOT, d.secure.root());
+        let parts: Vec<&[u8]> = path.split(|c| *c == b'/').collect();
+        for part in &parts {
+            self.dirs.insert(id, dir.clone());
+            let Ok(entry) = self.open_name(d, &id, &dir, part) else { return Ok(()) };
+            if entry.kind != EntryKind::Dir {
+                return Ok(());
+            }
+            match d.secure.open_dir(&dir, part) {
+                Ok(inner) => dir = inner,
+                Err(e) => {
+                    let e = Error::from(e);
+                    return if e.is_stopped() { Err(e) } else { Ok(()) };
+                }
+            }
+            id = entry.id;
+        }
+        self.dirs.insert(id, dir);
+        Ok(())
+    }
+
+    fn open_name<S: State, C: Clock, R: Random>(&self, d: &Device<F, S, C, R>, id: &Id, dir: &F::Dir, entry: &[u8]) -> Result<name::Entry> {
+        match name::classify(entry) {
+            Listed::LongEntry => {
+                let long = [&entry[..entry.len() - 2], b".n"].concat();
+                let content = crate::git::store::read_small(&d.secure, dir, &long, 1024)?;
+                name::open(&d.keys, id, entry, content.as_deref())
+            }
+            Listed::Entry => name::open(&d.keys, id, entry, None),
+            _ => Err(Error::integrity(crate::error::Class::Form, "no entry of a vault has such a name")),
+        }
+    }
+
+    /// Reads one directory of secure as it is, and puts into `Next` what differs from head.
+    fn directory<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>, id: Id, dir: F::Dir) -> Result<()> {
+        let mut here: BTreeMap<Name, Node> = BTreeMap::new();
+        let mut losers: Vec<(Name, Version)> = Vec::new();
+        let mut names: Vec<Box<[u8]>> = d.secure.list(&dir)?.into_iter().map(|(n, _)| n).collect();
+        names.sort();
+        for entry in names {
+            if worktree::passed_over(&entry) || matches!(name::classify(&entry), Listed::LongName) || (id == Id::ROOT && &*entry == b"vault") {
+                continue;
+            }
+            let opened = match self.open_name(d, &id, &dir, &entry) {
+                Ok(opened) => opened,
+                Err(e) if e.is_stopped() => return Err(e),
+                Err(e) => {
+                    report(d, &entry, &format!("was put there by others and is not touched ({e})"));
+                    continue;
+                }
+            };
+            let Some(name) = opened.name.clone() else { continue };
+            let place = Place { dir: id, name: name.clone() };
+            let node = match self.node(d, &dir, &entry, &opened, &place)? {
+                Some(node) => node,
+                None => continue,
+            };
+            match (here.remove(&name), node) {
+                (None, node) => {
+                    here.insert(name, node);
+                }
+                (Some(Node::Dir { id, tree }), Node::File(v)) | (Some(Node::File(v)), Node::Dir { id, tree }) => {
+                    here.insert(name.clone(), Node::Dir { id, tree });
+                    losers.push((name, v));
+                }
+                (Some(Node::Dir { id: a, .. }), Node::Dir { id: b, .. }) => {
+                    // The smaller id stands for both; the other's files are brought over by the next rounds.
+                    here.insert(name, Node::Dir { id: a.min(b), tree: Oid::ZERO });
+                    report(d, &entry, "stands twice: two directories have one name");
+                }
+                (Some(Node::File(a)), Node::File(b)) => {
+                    let a_first = (std::cmp::Reverse(a.generation), a.id) <= (std::cmp::Reverse(b.generation), b.id);
+                    let (winner, loser) = if a_first { (a, b) } else { (b, a) };
+                    if winner.same_plaintext(&loser) != Some(true) {
+                        losers.push((name.clone(), loser));
+                    }
+                    here.insert(name, Node::File(winner));
+                }
+            }
+        }
+        for (name, v) in losers {
+            for n in 1.. {
+                let copy = conflict::name(&name, &v, n);
+                if !here.contains_key(&copy) {
+                    here.insert(copy, Node::File(v));
+                    break;
+                }
+            }
+        }
+        for row in Overlay::HEAD.list(&d.state, id)? {
+            match (here.remove(&row.place.name), row.here()) {
+                (None, _) => d.state.put(Table::Next, &Row { node: RowNode::Gone, seen: None, place: row.place })?,
+                (Some(Node::Dir { id: a, .. }), Some(Node::Dir { id: b, .. })) if a == *b => {}
+                (Some(new), Some(old)) if new == *old => {}
+                (Some(new), _) => d.state.put(Table::Next, &Row { node: RowNode::Here(new), seen: None, place: row.place })?,
+            }
+        }
+        for (name, node) in here {
+            d.state.put(Table::Next, &Row { place: Place { dir: id, name }, node: RowNode::Here(node), seen: None })?;
+        }
+        Ok(())
+    }
+
+    /// What an entry stands for, verified; `None`: it is not taken (and was reported).
+    fn node<S: State, C: Clock, R: Random>(
+        &mut self,
+        d: &mut Device<F, S, C, R>,
+        dir: &F::Dir,
+        entry: &[u8],
+        opened: &name::Entry,
+        place: &Place,
+    ) -> Result<Option<Node>> {
+        let head = d.state.get(Table::Head, place)?;
+        let old = head.as_ref().and_then(|r| r.here()).filter(|n| n.id() == opened.id).cloned();
+        let keep = |d: &mut Device<F, S, C, R>, why: String| {
+            report(d, entry, &why);
+            Ok(old.clone())
+        };
+        let Some(stat) = d.secure.stat(dir, entry)? else { return Ok(None) };
+        let is_dir = stat.kind == Kind::Dir;
+        if is_dir != matches!(opened.kind, EntryKind::Dir | EntryKind::Large) || (!is_dir && stat.kind != Kind::File) {
+            return keep(d, "is a file where a directory must be, or the reverse; it is not touched".into());
+        }
+        if opened.kind == EntryKind::Dir {
+            if !self.seen.insert(opened.id) {
+                report(d, entry, "stands twice; the first place counts");
+                return Ok(None);
+            }
+            if old.is_none() {
+                let inner = d.secure.open_dir(dir, entry)?;
+                self.dirs.insert(opened.id, inner);
+            }
+            return Ok(Some(Node::Dir { id: opened.id, tree: Oid::ZERO }));
+        }
+        let version = match opened.kind {
+            EntryKind::Small => self.small(d, dir, entry, &opened.id),
+            _ => self.large(d, dir, entry, &opened.id),
+        };
+        let version = match version {
+            Ok(v) => v,
+            Err(e) if e.is_stopped() || e.kind() == crate::error::Kind::Full => return Err(e),
+            Err(e) => return keep(d, format!("is damaged or altered and is not taken over ({e})")),
+        };
+        if old.as_ref().and_then(Node::file).is_some_and(|o| o.oid == version.oid) {
+            return Ok(old);
+        }
+        if !fresh(d, &version, old.is_some())? {
+            return keep(d, "is older than what this device knows and is not taken over".into());
+        }
+        Ok(Some(Node::File(version)))
+    }
+
+    fn small<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, dir: &F::Dir, entry: &[u8], id: &Id) -> Result<Version> {
+        let mut object = Vec::new();
+        d.secure.open(dir, entry)?.take(limit::BLOB + 1).read_to_end(&mut object)?;
+        let mut plain = Vec::new();
+        let head = small::open(&d.keys, id, &object, &mut plain)?;
+        let oid = self.packs.add(Type::Blob, &object)?;
+        head.to_version(oid).ok_or_else(|| Error::integrity(crate::error::Class::Form, "a keeper under a file's name"))
+    }
+
+    fn large<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, dir: &F::Dir, entry: &[u8], id: &Id) -> Result<Version> {
+        let inner = d.secure.open_dir(dir, entry)?;
+        let parts = DiskParts { files: &d.secure, dir: inner };
+        let reader = Reader::open(&d.keys, id, &parts)?;
+        let mut plain = Vec::new();
+        let mut top = TreeBuilder::default();
+        let mut groups: BTreeMap<String, TreeBuilder> = BTreeMap::new();
+        let mut put = |packs: &mut Packs<F>, part: Part| -> Result<()> {
+            let object = (&parts).part(part, limit::BLOB)?.ok_or_else(|| Error::failed("a part has gone"))?;
+            let oid = packs.add(Type::Blob, &object)?;
+            let (group, leaf) = part.path();
+            match group {
+                None => top.add_blob(leaf.as_bytes(), oid),
+                Some(g) => groups.entry(g).or_default().add_blob(leaf.as_bytes(), oid),
+            }
+        };
+        put(&mut self.packs, Part::Head)?;
+        for s in 0..reader.segments() {
+            reader.read_segment(s, &mut plain)?;
+            put(&mut self.packs, Part::Segment(s))?;
+            if s > 0 && s % 256 == 0 {
+                put(&mut self.packs, Part::Index(s / 256))?;
+            }
+        }
+        let head = reader.head().clone();
+        for (name, tree) in groups {
+            let oid = self.packs.add(Type::Tree, &tree.finish()?)?;
+            top.add_tree(name.as_bytes(), oid)?;
+        }
+        let oid = self.packs.add(Type::Tree, &top.finish()?)?;
+        head.to_version(oid).ok_or_else(|| Error::integrity(crate::error::Class::Form, "a keeper as a large file"))
+    }
+
+    /// Directories that stand nowhere any more: what they held is gone, too.
+    fn lost_directories<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
+        let mut lost: Vec<Id> = Vec::new();
+        let mut after: Option<Place> = None;
+        loop {
+            let rows = d.state.rows(Table::Next, after.as_ref(), 256)?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.place.clone());
+            for row in rows {
+                if let Some(Node::Dir { id, .. }) = d.state.get(Table::Head, &row.place)?.as_ref().and_then(|r| r.here()) {
+                    lost.push(*id);
+                }
+            }
+        }
+        while let Some(dir) = lost.pop() {
+            if Overlay::NEXT.dir(&d.state, dir)?.is_some() {
+                continue;
+            }
+            for row in Overlay::HEAD.list(&d.state, dir)? {
+                if let Some(Node::Dir { id, .. }) = row.here() {
+                    lost.push(*id);
+                }
+                if d.state.get(Table::Next, &row.place)?.is_none() {
+                    d.state.put(Table::Next, &Row { place: row.place, node: RowNode::Gone, seen: None })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what was found as a change of this device, and mends what is no plaintext: keepers, `vault`, long names.
+    fn take_over<S: State, C: Clock, R: Random>(mut self, d: &mut Device<F, S, C, R>) -> Result<u32> {
+        if let Some(stop) = super::brake::foreign(d)? {
+            d.report.brake = Some(stop);
+            return Ok(0);
+        }
+        if secure::nothing_next(&mut d.state)? {
+            self.packs.finish()?;
+            return mend(d).map(|()| 0);
+        }
+        let parent = secure::oid_value(&d.state, key::HEAD)?;
+        let tree = commit::write_trees(d, &mut self.packs)?;
+        let commit = commit::write_own(d, &mut self.packs, tree, parent, Says::default())?;
+        self.packs.finish()?;
+        secure::set_pending(d, &commit)?;
+        d.state.set_value(key::EVEN, None)?;
+        d.state.commit()?;
+        secure::bring(d)?;
+        Ok(1)
+    }
+}
+
+/// Head's tree is right, but secure lacks something that holds no plaintext, or has a keeper too many.
+fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+    let Some(head) = secure::oid_value(&d.state, key::HEAD)? else { return Ok(()) };
+    secure::put(d, &d.secure.root(), super::sealed::VAULT, &d.keys.vault_file(&d.vault))?;
+    let mut todo = vec![(Id::ROOT, d.secure.root())];
+    while let Some((id, dir)) = todo.pop() {
+        let rows = Overlay::HEAD.list(&d.state, id)?;
+        let (sealed, object) = keeper(&d.keys, &id)?;
+        if id != Id::ROOT && rows.is_empty() {
+            secure::put(d, &dir, sealed.entry.as_bytes(), &object)?;
+        } else if d.secure.stat(&dir, sealed.entry.as_bytes())?.is_some() {
+            d.secure.unlink(&dir, sealed.entry.as_bytes())?;
+        }
+        for row in rows {
+            let Some(node) = row.here() else { continue };
+            let name = entry_name(&d.keys, &row.place, node);
+            if let Some((long, content)) = &name.long {
+                secure::put(d, &dir, long.as_bytes(), content)?;
+            }
+            if let Node::Dir { id, .. } = node {
+                if let Ok(inner) = d.secure.open_dir(&dir, name.entry.as_bytes()) {
+                    todo.push((*id, inner));
+                }
+            }
+        }
+    }
+    let root = secure::tree_of(d, &head)?;
+    worktree::write_index(d, &root)
+}
+
+/// FORMAT 10: a changed file must have a generation above every one that this device knows for its id; a known id may
+/// stand at a new entry only if an entry at which it stood is gone, with a generation that is not smaller.
+fn fresh<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, v: &Version, same_entry: bool) -> Result<bool> {
+    let mut known: Vec<(Table, Place, u64)> = Vec::new();
+    for table in [Table::Head, Table::Anc] {
+        for row in d.state.by_id(table, v.id)? {
+            if let Some(f) = row.here().and_then(Node::file) {
+                known.push((table, row.place.clone(), f.generation));
+            }
+        }
+    }
+    let top = known.iter().map(|k| k.2).max().unwrap_or(0);
+    if known.is_empty() || (same_entry && v.generation > top) {
+        return Ok(true);
+    }
+    if same_entry || v.generation < top {
+        return Ok(false);
+    }
+    for (table, place, _) in known {
+        if table == Table::Head {
+            let row = d.state.get(Table::Head, &place)?;
+            let Some(node) = row.as_ref().and_then(|r| r.here()) else { continue };
+            if !stands(d, &place, node)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// True if an entry of head is in secure.
+fn stands<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place, node: &Node) -> Result<bool> {
+    let Some(up) = Overlay::HEAD.climb(&d.state, place.dir)? else { return Ok(false) };
+    let mut dir = d.secure.root();
+    for row in up {
+        let Some(node) = row.here() else { return Ok(false) };
+        match d.secure.open_dir(&dir, entry_name(&d.keys, &row.place, node).entry.as_bytes()) {
+            Ok(inner) => dir = inner,
+            Err(e) => {
+                let e = Error::from(e);
+                return if e.is_stopped() { Err(e) } else { Ok(false) };
+            }
+        }
+    }
+    Ok(d.secure.stat(&dir, entry_name(&d.keys, place, node).entry.as_bytes())?.is_some())
+}
+
+fn report<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, entry: &[u8], how: &str) {
+    let problem = Problem { path: None, what: format!("~/secure: {} {how}", printable(entry)), remedy: None, note: false };
+    d.report.problems.push(problem);
+}
+
+/// The parts of a large file as they lie in secure; a part that does not fit the head may still lie beside it as
+/// `PART.new` (FORMAT 6), which the caller finds as a failed check and the next update puts right.
+struct DiskParts<'f, F: Files> {
+    files: &'f F,
+    dir: F::Dir,
+}
+
+impl<F: Files> DiskParts<'_, F> {
+    fn open(&self, part: Part) -> Result<Option<F::File>> {
+        let (group, leaf) = part.path();
+        let open = || -> std::io::Result<F::File> {
+            let dir = match &group {
+                Some(g) => self.files.open_dir(&self.dir, g.as_bytes())?,
+                None => self.dir.clone(),
+            };
+            self.files.open(&dir, leaf.as_bytes())
+        };
+        match open() {
+            Ok(f) => Ok(Some(f)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+impl<F: Files> Parts for &DiskParts<'_, F> {
+    fn part(&self, part: Part, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open(part)? else { return Ok(None) };
+        let mut out = Vec::new();
+        file.take(limit + 1).read_to_end(&mut out)?;
+        if out.len() as u64 > limit {
+            return Err(Error::integrity(crate::error::Class::Limit, "a part is longer than the format allows"));
+        }
+        Ok(Some(out))
+    }
+
+    fn range(&self, part: Part, offset: u64, len: usize) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open(part)? else { return Ok(None) };
+        let mut out = vec![0; len];
+        let mut have = 0;
+        while have < len {
+            match file.read_at(offset + have as u64, &mut out[have..])? {
+                0 => break,
+                n => have += n,
+            }
+        }
+        out.truncate(have);
+        Ok(Some(out))
+    }
+
+    fn len(&self, part: Part) -> Result<Option<u64>> {
+        match self.open(part)? {
+            Some(file) => Ok(Some(file.stat()?.size)),
+            None => Ok(None),
+        }
+    }
 }

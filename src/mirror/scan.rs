@@ -104,9 +104,15 @@ fn changed<F: Files, S: State, C: Clock, R: Random>(
 ) -> Result<Option<Version>> {
     let Some(kind) = file_kind(now) else { return Ok(None) };
     let traits = d.share.traits();
-    let exec = kind == FileKind::File && if traits.exec_bit && now.exec() != seen.exec { now.exec() } else { old.exec };
-    let private =
-        kind == FileKind::File && if traits.modes && now.private() != seen.private { now.private() } else { old.private };
+    // A bit that this disk cannot show stays as it was; a link's own bits say nothing.
+    let fresh = kind != old.kind;
+    let bit = |can: bool, now: bool, seen: bool, old: bool| match (can, fresh || now != seen) {
+        (true, true) => now,
+        _ => old && !fresh,
+    };
+    let file = kind == FileKind::File;
+    let exec = file && bit(traits.exec_bit, now.exec(), seen.exec, old.exec);
+    let private = file && bit(traits.modes, now.private(), seen.private, old.private);
     let same_content = kind == old.kind && now.size == seen.size && now.mtime == seen.mtime && now.ino == seen.ino;
     let same_bits = exec == old.exec && private == old.private;
     if same_content && now.ctime == seen.ctime && same_bits {

@@ -7,7 +7,7 @@
 //! renamed; one more `sync_all` stands before the first removal, and one before the ref moves.
 
 mod files;
-pub use files::blob_at;
+pub use files::{blob_at, put};
 mod large;
 
 use super::commit::{entry_name, keeper};

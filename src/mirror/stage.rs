@@ -140,6 +140,11 @@ fn read_and_seal<F: Files, S: State, C: Clock, R: Random>(
                 v.offset = d.clock.offset_minutes(seen.mtime);
             }
             v.size = seen.size;
+            let traits = d.share.traits();
+            if v.kind == FileKind::File {
+                v.exec = if traits.exec_bit { seen.exec } else { v.exec };
+                v.private = if traits.modes { seen.private } else { v.private };
+            }
         }
         let result = match v.kind {
             FileKind::Link => seal_link(d, packs, buffers, at, name, &v)?,

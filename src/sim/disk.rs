@@ -223,7 +223,8 @@ impl SimDisk {
 
     fn lookup(&self, dir: u64, name: &[u8]) -> io::Result<Option<u64>> {
         let inner = self.inner.borrow();
-        let names = inner.now.dirs.get(&dir).ok_or_else(|| err(ErrorKind::NotFound))?;
+        // A directory that was removed is empty to those who still hold it.
+        let Some(names) = inner.now.dirs.get(&dir) else { return Ok(None) };
         Ok(names.get(&fold(&inner.traits, name)).map(|(_, ino)| *ino))
     }
 
