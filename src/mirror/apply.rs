@@ -18,6 +18,8 @@ mod delete;
 mod dirs;
 mod files;
 mod recover;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use recover::recover_intents;
@@ -78,13 +80,19 @@ pub fn apply<F: Files, S: State, C: Clock, R: Random>(
     }
     let mut w = Work::new(d, skip);
     w.find_few()?;
+    w.quiet = true;
     w.directories()?;
     w.pass(Work::rename_file)?;
     w.pass(Work::create)?;
+    w.quiet = false;
     w.pass(Work::replace)?;
     w.pass(Work::delete_file)?;
     w.pass(Work::delete_dir)?;
+    w.quiet = true;
     w.directories()?;
+    w.quiet = false;
+    w.pass(Work::directory_late)?;
+    w.pass(Work::rename_file)?;
     w.pass(Work::create_late)?;
     w.finish()
 }
@@ -116,6 +124,8 @@ pub(crate) struct Work<'a, F: Files, S: State, C: Clock, R: Random> {
     /// Free bytes as last asked, less what was written since.
     free: Option<u64>,
     full: bool,
+    /// What fails now is tried again later, and reported then.
+    quiet: bool,
     done: u64,
     problems: u64,
 }
@@ -137,6 +147,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             litter: false,
             free: None,
             full: false,
+            quiet: false,
             done: 0,
             problems: 0,
         }
@@ -289,6 +300,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
                 self.leave();
                 return Ok(());
             }
+            _ if self.quiet => return Ok(()),
             Kind::Full => self.full = true,
             _ => {}
         }

@@ -104,7 +104,7 @@ impl<F: Files> Paths<F> {
     /// the ancestor says.
     pub fn open<S: State>(&mut self, files: &F, state: &S, id: Id) -> Result<Option<F::Dir>> {
         let Some(way) = self.way(state, id)? else { return Ok(None) };
-        if self.known.len() > KEPT {
+        if self.known.len() >= KEPT {
             self.known.clear();
         }
         let mut dir = files.root();

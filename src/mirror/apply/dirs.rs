@@ -36,7 +36,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         }
     }
 
-    fn directory_late(&mut self, place: &Place, anc: Option<Row>, head: Option<Row>) -> Result<()> {
+    pub(super) fn directory_late(&mut self, place: &Place, anc: Option<Row>, head: Option<Row>) -> Result<()> {
         match (anc, head.and_then(|h| dir_id(&h))) {
             (None, Some(id)) => self.bring(place, id),
             (Some(row), Some(id)) => match dir_id(&row) {
