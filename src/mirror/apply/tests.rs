@@ -179,6 +179,22 @@ fn a_user_who_writes_between_recheck_and_exchange_keeps_what_he_wrote() {
 }
 
 #[test]
+fn a_user_who_writes_after_the_rename_has_edited() {
+    let mut w = World::new();
+    w.head(&[("a", F(1, "from afar"))]);
+    let path = w.share().join("a");
+    w.hook.borrow_mut().act = Some(Box::new(move |v| {
+        if v == "stat after rename" {
+            fs::write(&path, "the user's").unwrap();
+        }
+    }));
+    w.apply().unwrap();
+    let root = w.d().share.root();
+    let row = w.d().state.rows(Table::Anc, None, 1).unwrap().remove(0);
+    assert!(!clean(&w.d().share.clone(), &root, &row).unwrap(), "the edit is taken for what we wrote");
+}
+
+#[test]
 fn a_user_who_takes_the_name_first_keeps_it() {
     let mut w = World::new();
     w.head(&[("a", F(1, "from afar"))]);
@@ -408,5 +424,54 @@ fn a_user_edits_before_any_step_and_keeps_it() {
                 break;
             }
         }
+    }
+}
+
+/// The tests above can fail: with these mistakes they do.
+#[cfg(feature = "sim")]
+mod planted {
+    use super::*;
+    use crate::tree::planted::{Mistake, plant};
+
+    fn with(m: Mistake, test: fn()) {
+        struct Out;
+        impl Drop for Out {
+            fn drop(&mut self) {
+                plant(None);
+            }
+        }
+        let _out = Out;
+        plant(Some(m));
+        test();
+    }
+
+    #[test]
+    #[should_panic]
+    fn no_recheck() {
+        with(Mistake::NoRecheck, what_the_user_has_changed_is_left);
+    }
+
+    #[test]
+    #[should_panic]
+    fn no_intents() {
+        with(Mistake::NoIntents, || kills(User::Deletes("x/moved/new"), true));
+    }
+
+    #[test]
+    #[should_panic]
+    fn no_rename() {
+        with(Mistake::NoApplyRename, a_renamed_file_keeps_its_inode);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_second_directory_id() {
+        with(Mistake::SecondDirectoryId, directories_swap_their_names);
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_late_stat() {
+        with(Mistake::LateStat, a_user_who_writes_after_the_rename_has_edited);
     }
 }

@@ -20,6 +20,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+/// The user's turn; it is told which verb is about to be carried out.
+type Act = Box<dyn FnMut(&str)>;
+
 /// What happens before a step.
 #[derive(Default)]
 pub struct Hook {
@@ -29,7 +32,7 @@ pub struct Hook {
     pub kill_at: Option<u64>,
     pub dead: bool,
     /// Called before every step with its verb.
-    pub act: Option<Box<dyn FnMut(&str)>>,
+    pub act: Option<Act>,
     pub traits: Option<Traits>,
     pub free: Option<u64>,
 }
@@ -121,7 +124,14 @@ impl Files for Hooked {
     }
     fn rename_noreplace(&self, at: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
         step(&self.hook, "rename_noreplace")?;
-        self.disk.rename_noreplace(at, name, to, new)
+        self.disk.rename_noreplace(at, name, to, new)?;
+        // Not a step of its own: nothing can die here that does not die before the next one.
+        let act = self.hook.borrow_mut().act.take();
+        if let Some(mut act) = act {
+            act("stat after rename");
+            self.hook.borrow_mut().act = Some(act);
+        }
+        Ok(())
     }
     fn exchange(&self, at: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
         step(&self.hook, "exchange")?;
