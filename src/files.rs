@@ -7,6 +7,7 @@
 //! Errors are `io::Error`, so that callers can tell ENOENT, EEXIST, ENOSPC; they become [`crate::error::Error`] where a
 //! path is known.
 
+mod probe;
 pub mod real;
 
 use crate::clock::Time;
@@ -89,7 +90,7 @@ pub trait Open: io::Read + io::Write {
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
     /// Sets the modification time.
     fn set_mtime(&self, t: Time) -> io::Result<()>;
-    /// Sets the permission bits.
+    /// Sets the permission bits; what a disk without them cannot keep is no error.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
     /// Cuts or extends.
     fn set_len(&self, len: u64) -> io::Result<()>;

@@ -1,196 +1,234 @@
 //! The real disk, through rustix.
+//!
+//! Every call names one component below a directory descriptor, never follows a link, and is one system call where the
+//! system has that call. What differs between systems stands here and nowhere else: birth times (`statx`), renames
+//! without replacing (`renameat2`, `renameatx_np`), the drive's own cache on macOS (`F_FULLFSYNC`), disks without
+//! permission bits.
 
-use super::{Files, Kind, Open, Stat, Traits};
+use super::{Files, Kind, Open, Stat, Traits, probe};
 use crate::clock::Time;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The disk below one directory.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Disk {
-    root: Arc<OwnedFd>,
+    root: Dir,
     traits: Traits,
 }
 
-/// An open file of a [`Disk`].
-pub struct DiskFile(File);
+/// An open directory. Clones share the descriptor.
+pub type Dir = Arc<OwnedFd>;
 
-const DIR: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+/// An open regular file.
+#[derive(Debug)]
+pub struct DiskFile {
+    fd: OwnedFd,
+    /// The disk keeps all permission bits, so a refused `chmod` is a real error.
+    modes: bool,
+}
 
 impl Disk {
-    /// Opens a directory (links on the way to it are followed, it is the user's choice) and finds out what the disk
-    /// can do, by trying with a file that is removed again. A disk that cannot be written to counts as able to do
-    /// everything: the attempt to write will say why not.
+    /// Opens the directory at `path` as a root (here, and only here, links are followed) and finds out what its disk
+    /// can do, by trying it under a temporary name that is removed again.
+    ///
+    /// Also raises the process's limit of open files to what it may have: a walk holds one descriptor per level.
+    ///
+    /// # Errors
+    /// What opening says; a root that cannot be written to is no error (its traits are then guessed).
     pub fn open(path: &Path) -> io::Result<Disk> {
-        raise_file_limit();
-        let root = fs::open(path, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut disk = Disk {
-            root: Arc::new(root),
-            traits: Traits {
-                folds_case: false,
-                folds_form: false,
-                exec_bit: true,
-                modes: true,
-                time_step: 1,
-                noreplace: true,
-                exchange: true,
-                links: true,
-            },
-        };
-        if let Some(traits) = disk.probe() {
-            disk.traits = traits;
-        }
+        raise_limit();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = fs::open(path, flags, Mode::empty())?;
+        let mut disk = Disk { root: Arc::new(fd), traits: probe::HOPED };
+        disk.traits = probe::traits(&disk)?;
         Ok(disk)
     }
 
-    fn probe(&self) -> Option<Traits> {
-        let mut random = [0u8; 8];
-        getrandom::fill(&mut random).ok()?;
-        let hex = data_encoding::HEXLOWER.encode(&random);
-        let at = &self.root;
-        let dir = format!(".sharelock-tmp-{hex}");
-        self.mkdir(at, dir.as_bytes(), 0o700).ok()?;
-        let traits = self.open_dir(at, dir.as_bytes()).ok().and_then(|d| self.probe_in(&d));
-        if let Ok(d) = self.open_dir(at, dir.as_bytes()) {
-            for (name, _) in self.list(&d).unwrap_or_default() {
-                let _ = self.unlink(&d, &name);
+    /// Tries to rename without replacing: it must refuse the taken name and take the free one.
+    pub(super) fn has_noreplace(&self, at: &Dir, from: &[u8], taken: &[u8], free: &[u8]) -> bool {
+        renameat_with(at, from, at, taken, RenameFlags::NOREPLACE) == Err(Errno::EXIST)
+            && renameat_with(at, from, at, free, RenameFlags::NOREPLACE).is_ok()
+    }
+
+    fn open_file(&self, at: &Dir, name: &[u8], access: OFlags) -> io::Result<DiskFile> {
+        // NONBLOCK: a FIFO without a writer must not hold us (it changes nothing for regular files).
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let fd = fs::openat(at, one(name)?, flags, Mode::empty())?;
+        match kind(FileType::from_raw_mode(fs::fstat(&fd)?.st_mode as _)) {
+            Kind::File => Ok(DiskFile { fd, modes: self.keeps_modes() }),
+            Kind::Dir => Err(Errno::ISDIR.into()),
+            Kind::Link => Err(Errno::LOOP.into()),
+            Kind::Other => Err(Errno::NXIO.into()),
+        }
+    }
+
+    fn keeps_modes(&self) -> bool {
+        self.traits.modes && self.traits.exec_bit
+    }
+}
+
+impl Files for Disk {
+    type Dir = Dir;
+    type File = DiskFile;
+
+    fn root(&self) -> Dir {
+        self.root.clone()
+    }
+
+    fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    fn open_dir(&self, at: &Dir, name: &[u8]) -> io::Result<Dir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Arc::new(fs::openat(at, one(name)?, flags, Mode::empty())?))
+    }
+
+    fn list(&self, at: &Dir) -> io::Result<Vec<(Box<[u8]>, Option<Kind>)>> {
+        let mut out = Vec::new();
+        // A descriptor of its own: the position in the listing is not shared with other users of the handle.
+        for entry in fs::Dir::read_from(at)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                let kind = match entry.file_type() {
+                    FileType::Unknown => None,
+                    t => Some(kind(t)),
+                };
+                out.push((name.into(), kind));
             }
         }
-        let _ = self.rmdir(at, dir.as_bytes());
-        traits
+        Ok(out)
     }
 
-    fn probe_in(&self, d: &Arc<OwnedFd>) -> Option<Traits> {
-        let file = self.create(d, b"case", 0o600).ok()?;
-        let there = |name: &[u8]| self.stat(d, name).ok().flatten().is_some();
-        let folds_case = there(b"CASE");
-        self.create(d, "\u{e9}".as_bytes(), 0o600).ok();
-        let folds_form = there("e\u{301}".as_bytes());
-        file.set_mode(0o700).ok();
-        let exec_bit = file.stat().ok()?.exec();
-        file.set_mode(0o600).ok();
-        let plain = !file.stat().ok()?.exec();
-        let private = file.stat().ok()?.private();
-        file.set_mode(0o644).ok();
-        let modes = private && !file.stat().ok()?.private();
-        file.set_mtime(Time { s: 1_000_000_001, ns: 123_456_789 }).ok();
-        let t = file.stat().ok()?.mtime;
-        let time_step = match t {
-            Time { s: 1_000_000_001, ns: 123_456_789 } => 1,
-            Time { s: 1_000_000_001, ns } if ns % 1000 == 0 && ns != 0 => 1000,
-            Time { s: 1_000_000_001, .. } => 1_000_000_000,
-            _ => 2_000_000_000,
-        };
-        self.create(d, b"other", 0o600).ok()?;
-        let noreplace = rename_flags(d, b"case", d, b"fresh", RenameFlags::NOREPLACE).is_ok();
-        let name: &[u8] = if noreplace { b"fresh" } else { b"case" };
-        let exchange = rename_flags(d, name, d, b"other", RenameFlags::EXCHANGE).is_ok();
-        let links = self.symlink(b"target", d, b"link").is_ok();
-        Some(Traits { folds_case, folds_form, exec_bit: exec_bit && plain, modes, time_step, noreplace, exchange, links })
-    }
-}
-
-/// Deep trees hold one descriptor a level: the soft limit of open files goes up to the hard one.
-fn raise_file_limit() {
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum.map(|m| m.min(1 << 20)).or(Some(1 << 20));
-        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
-    }
-}
-
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn rename_flags(a: &OwnedFd, name: &[u8], b: &OwnedFd, new: &[u8], flags: RenameFlags) -> io::Result<()> {
-    Ok(fs::renameat_with(a, name, b, new, flags)?)
-}
-
-fn unsupported(e: &io::Error) -> bool {
-    let e = e.raw_os_error();
-    e == Some(Errno::INVAL.raw_os_error()) || e == Some(Errno::NOSYS.raw_os_error()) || e == Some(Errno::NOTSUP.raw_os_error())
-}
-
-fn kind_of(t: FileType) -> Kind {
-    match t {
-        FileType::RegularFile => Kind::File,
-        FileType::Directory => Kind::Dir,
-        FileType::Symlink => Kind::Link,
-        _ => Kind::Other,
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn stat_at<Fd: AsFd>(fd: Fd, name: &[u8], flags: AtFlags) -> rustix::io::Result<Stat> {
-    use rustix::fs::StatxFlags;
-    let want = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    match fs::statx(&fd, name, flags | AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, want) {
-        Ok(x) => {
-            let time = |t: fs::StatxTimestamp| Time { s: t.tv_sec, ns: t.tv_nsec };
-            let has_birth = x.stx_mask & StatxFlags::BTIME.bits() != 0;
-            Ok(Stat {
-                kind: kind_of(FileType::from_raw_mode(u32::from(x.stx_mode))),
-                size: x.stx_size,
-                mode: u32::from(x.stx_mode) & 0o7777,
-                mtime: time(x.stx_mtime),
-                ctime: time(x.stx_ctime),
-                ino: x.stx_ino,
-                dev: u64::from(x.stx_dev_major) << 32 | u64::from(x.stx_dev_minor),
-                birth: has_birth.then(|| time(x.stx_btime)),
-            })
+    fn stat(&self, at: &Dir, name: &[u8]) -> io::Result<Option<Stat>> {
+        match stat(at.as_fd(), one(name)?) {
+            Ok(s) => Ok(Some(s)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(e.into()),
         }
-        Err(Errno::NOSYS) => old_stat(fs::statat(fd, name, flags | AtFlags::SYMLINK_NOFOLLOW)?),
-        Err(e) => Err(e),
+    }
+
+    fn stat_dir(&self, at: &Dir) -> io::Result<Stat> {
+        Ok(stat_fd(at.as_fd())?)
+    }
+
+    fn open(&self, at: &Dir, name: &[u8]) -> io::Result<DiskFile> {
+        self.open_file(at, name, OFlags::RDONLY)
+    }
+
+    fn open_rw(&self, at: &Dir, name: &[u8]) -> io::Result<DiskFile> {
+        self.open_file(at, name, OFlags::RDWR)
+    }
+
+    fn create(&self, at: &Dir, name: &[u8], mode: u32) -> io::Result<DiskFile> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = fs::openat(at, one(name)?, flags, Mode::from_raw_mode(mode as _))?;
+        Ok(DiskFile { fd, modes: self.keeps_modes() })
+    }
+
+    fn mkdir(&self, at: &Dir, name: &[u8], mode: u32) -> io::Result<()> {
+        Ok(fs::mkdirat(at, one(name)?, Mode::from_raw_mode(mode as _))?)
+    }
+
+    fn symlink(&self, target: &[u8], at: &Dir, name: &[u8]) -> io::Result<()> {
+        Ok(fs::symlinkat(target, at, one(name)?)?)
+    }
+
+    fn set_link_mtime(&self, at: &Dir, name: &[u8], t: Time) -> io::Result<()> {
+        Ok(fs::utimensat(at, one(name)?, &mtime_only(t), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    fn readlink(&self, at: &Dir, name: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(fs::readlinkat(at, one(name)?, Vec::new())?.into_bytes())
+    }
+
+    fn rename(&self, at: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
+        Ok(fs::renameat(at, one(name)?, to, one(new)?)?)
+    }
+
+    fn rename_noreplace(&self, at: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
+        let (name, new) = (one(name)?, one(new)?);
+        if self.traits.noreplace {
+            match renameat_with(at, name, to, new, RenameFlags::NOREPLACE) {
+                // EINVAL is also what an unknown flag gives: a disk mounted below the root may differ from it.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                done => return Ok(done?),
+            }
+        }
+        if stat(at.as_fd(), name)?.kind != Kind::Dir {
+            match fs::linkat(at, name, to, new, AtFlags::empty()) {
+                Ok(()) => return Ok(fs::unlinkat(at, name, AtFlags::empty())?),
+                // No hard links here (FAT, some network disks).
+                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        match stat(to.as_fd(), new) {
+            Ok(_) => Err(Errno::EXIST.into()),
+            // RACE: what takes the name within these microseconds is replaced; a directory only if it is empty.
+            Err(Errno::NOENT) => Ok(fs::renameat(at, name, to, new)?),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn exchange(&self, at: &Dir, name: &[u8], to: &Dir, new: &[u8]) -> io::Result<()> {
+        if !self.traits.exchange {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        match renameat_with(at, one(name)?, to, one(new)?, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+            done => Ok(done?),
+        }
+    }
+
+    fn unlink(&self, at: &Dir, name: &[u8]) -> io::Result<()> {
+        Ok(fs::unlinkat(at, one(name)?, AtFlags::empty())?)
+    }
+
+    fn rmdir(&self, at: &Dir, name: &[u8]) -> io::Result<()> {
+        Ok(fs::unlinkat(at, one(name)?, AtFlags::REMOVEDIR)?)
+    }
+
+    fn sync_dir(&self, at: &Dir) -> io::Result<()> {
+        match sync(at.as_fd()) {
+            // Some network and FUSE disks have no fsync for directories; there is nothing better to call.
+            Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        fs::syncfs(&self.root)?;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        {
+            fs::sync();
+            sync(self.root.as_fd())?;
+        }
+        Ok(())
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        let v = fs::fstatvfs(&*self.root)?;
+        Ok(v.f_bavail.saturating_mul(v.f_frsize))
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn stat_at<Fd: AsFd>(fd: Fd, name: &[u8], flags: AtFlags) -> rustix::io::Result<Stat> {
-    if name.is_empty() {
-        return old_stat(fs::fstat(fd)?);
-    }
-    old_stat(fs::statat(fd, name, flags | AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-#[allow(clippy::unnecessary_cast, clippy::cast_lossless)] // The fields' types differ from target to target.
-fn old_stat(s: fs::Stat) -> rustix::io::Result<Stat> {
-    #[cfg(target_vendor = "apple")]
-    let birth = Some(Time { s: s.st_birthtime as i64, ns: s.st_birthtime_nsec as u32 });
-    #[cfg(not(target_vendor = "apple"))]
-    let birth = None;
-    Ok(Stat {
-        kind: kind_of(FileType::from_raw_mode(s.st_mode as _)),
-        size: s.st_size as u64,
-        mode: s.st_mode as u32 & 0o7777,
-        mtime: Time { s: s.st_mtime as i64, ns: s.st_mtime_nsec as u32 },
-        ctime: Time { s: s.st_ctime as i64, ns: s.st_ctime_nsec as u32 },
-        ino: s.st_ino as u64,
-        dev: s.st_dev as u64,
-        birth,
-    })
-}
-
-fn mode(bits: u32) -> Mode {
-    Mode::from_raw_mode((bits & 0o7777) as _)
-}
-
-fn times(t: Time) -> Timestamps {
-    let omit = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT as _ };
-    Timestamps { last_access: omit, last_modification: Timespec { tv_sec: t.s, tv_nsec: t.ns as _ } }
-}
-
-impl Read for DiskFile {
+impl io::Read for DiskFile {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *buf))?)
     }
 }
 
-impl Write for DiskFile {
+impl io::Write for DiskFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, buf))?)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -200,180 +238,149 @@ impl Write for DiskFile {
 
 impl Open for DiskFile {
     fn stat(&self) -> io::Result<Stat> {
-        Ok(stat_at(&self.0, b"", AtFlags::EMPTY_PATH)?)
+        Ok(stat_fd(self.fd.as_fd())?)
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(&self.0, buf, offset)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buf, offset))?)
     }
 
-    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, buf, offset)
-    }
-
-    fn set_mtime(&self, t: Time) -> io::Result<()> {
-        Ok(fs::futimens(&self.0, &times(t))?)
-    }
-
-    fn set_mode(&self, bits: u32) -> io::Result<()> {
-        Ok(fs::fchmod(&self.0, mode(bits))?)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync_all() // On macOS std asks for F_FULLFSYNC.
-    }
-}
-
-impl Files for Disk {
-    type Dir = Arc<OwnedFd>;
-    type File = DiskFile;
-
-    fn root(&self) -> Self::Dir {
-        self.root.clone()
-    }
-
-    fn traits(&self) -> Traits {
-        self.traits
-    }
-
-    fn open_dir(&self, at: &Self::Dir, name: &[u8]) -> io::Result<Self::Dir> {
-        Ok(Arc::new(fs::openat(at, name, DIR, Mode::empty())?))
-    }
-
-    fn list(&self, at: &Self::Dir) -> io::Result<Vec<(Box<[u8]>, Option<Kind>)>> {
-        let mut out = Vec::new();
-        let mut dir = fs::Dir::read_from(at)?;
-        while let Some(entry) = dir.read() {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                let kind = match entry.file_type() {
-                    FileType::Unknown => None,
-                    t => Some(kind_of(t)),
-                };
-                out.push((name.into(), kind));
+    fn write_at(&self, mut offset: u64, mut buf: &[u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            let n = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, buf, offset))?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
-        }
-        Ok(out)
-    }
-
-    fn stat(&self, at: &Self::Dir, name: &[u8]) -> io::Result<Option<Stat>> {
-        match stat_at(at, name, AtFlags::empty()) {
-            Ok(s) => Ok(Some(s)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn stat_dir(&self, at: &Self::Dir) -> io::Result<Stat> {
-        Ok(stat_at(at, b"", AtFlags::EMPTY_PATH)?)
-    }
-
-    fn open(&self, at: &Self::Dir, name: &[u8]) -> io::Result<Self::File> {
-        self.open_with(at, name, OFlags::RDONLY)
-    }
-
-    fn open_rw(&self, at: &Self::Dir, name: &[u8]) -> io::Result<Self::File> {
-        self.open_with(at, name, OFlags::RDWR)
-    }
-
-    fn create(&self, at: &Self::Dir, name: &[u8], bits: u32) -> io::Result<Self::File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(DiskFile(File::from(fs::openat(at, name, flags, mode(bits))?)))
-    }
-
-    fn mkdir(&self, at: &Self::Dir, name: &[u8], bits: u32) -> io::Result<()> {
-        Ok(fs::mkdirat(at, name, mode(bits))?)
-    }
-
-    fn symlink(&self, target: &[u8], at: &Self::Dir, name: &[u8]) -> io::Result<()> {
-        Ok(fs::symlinkat(target, at, name)?)
-    }
-
-    fn set_link_mtime(&self, at: &Self::Dir, name: &[u8], t: Time) -> io::Result<()> {
-        Ok(fs::utimensat(at, name, &times(t), AtFlags::SYMLINK_NOFOLLOW)?)
-    }
-
-    fn readlink(&self, at: &Self::Dir, name: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(fs::readlinkat(at, name, Vec::new())?.into_bytes())
-    }
-
-    fn rename(&self, at: &Self::Dir, name: &[u8], to: &Self::Dir, new: &[u8]) -> io::Result<()> {
-        Ok(fs::renameat(at, name, to, new)?)
-    }
-
-    fn rename_noreplace(&self, at: &Self::Dir, name: &[u8], to: &Self::Dir, new: &[u8]) -> io::Result<()> {
-        match rename_flags(at, name, to, new, RenameFlags::NOREPLACE) {
-            Err(e) if unsupported(&e) => {}
-            other => return other,
-        }
-        if self.stat(to, new)?.is_some() {
-            return Err(Errno::EXIST.into());
-        }
-        if self.stat(at, name)?.is_some_and(|s| s.kind == Kind::Dir) {
-            // RACE: a directory made at `new` in between is replaced if it is empty; one that is not makes this fail.
-            return self.rename(at, name, to, new);
-        }
-        match fs::linkat(at, name, to, new, AtFlags::empty()) {
-            Ok(()) => self.unlink(at, name),
-            // RACE: no hard links here (FAT): a file made at `new` within these microseconds is replaced.
-            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => self.rename(at, name, to, new),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn exchange(&self, at: &Self::Dir, name: &[u8], to: &Self::Dir, new: &[u8]) -> io::Result<()> {
-        match rename_flags(at, name, to, new, RenameFlags::EXCHANGE) {
-            Err(e) if unsupported(&e) => Err(io::ErrorKind::Unsupported.into()),
-            other => other,
-        }
-    }
-
-    fn unlink(&self, at: &Self::Dir, name: &[u8]) -> io::Result<()> {
-        Ok(fs::unlinkat(at, name, AtFlags::empty())?)
-    }
-
-    fn rmdir(&self, at: &Self::Dir, name: &[u8]) -> io::Result<()> {
-        Ok(fs::unlinkat(at, name, AtFlags::REMOVEDIR)?)
-    }
-
-    fn sync_dir(&self, at: &Self::Dir) -> io::Result<()> {
-        match fs::fsync(at) {
-            Err(Errno::INVAL | Errno::NOTSUP) => Ok(()), // Some file systems have nothing to sync in a directory.
-            other => Ok(other?),
-        }
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        fs::syncfs(&*self.root)?;
-        #[cfg(target_vendor = "apple")]
-        {
-            fs::sync();
-            fs::fcntl_fullfsync(&*self.root)?;
+            buf = &buf[n..];
+            offset += n as u64;
         }
         Ok(())
     }
 
-    fn free(&self) -> io::Result<u64> {
-        let s = fs::fstatvfs(&*self.root)?;
-        Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    fn set_mtime(&self, t: Time) -> io::Result<()> {
+        Ok(fs::futimens(&self.fd, &mtime_only(t))?)
+    }
+
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        match fs::fchmod(&self.fd, Mode::from_raw_mode((mode & 0o7777) as _)) {
+            // FAT and its kin refuse what they cannot store.
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) if !self.modes => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        Ok(fs::ftruncate(&self.fd, len)?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(sync(self.fd.as_fd())?)
     }
 }
 
-impl Disk {
-    fn open_with(&self, at: &Arc<OwnedFd>, name: &[u8], access: OFlags) -> io::Result<DiskFile> {
-        // O_NONBLOCK: a FIFO that appeared under the name must not block us.
-        let fd = fs::openat(at, name, access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK, Mode::empty())?;
-        let file = DiskFile(File::from(fd));
-        match file.stat()?.kind {
-            Kind::File => Ok(file),
-            Kind::Dir => Err(Errno::ISDIR.into()),
-            _ => Err(Errno::INVAL.into()),
-        }
+/// The name, if it is one component: a `/` would lead past the handle.
+fn one(name: &[u8]) -> io::Result<&[u8]> {
+    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') {
+        return Err(Errno::INVAL.into());
+    }
+    Ok(name)
+}
+
+fn kind(t: FileType) -> Kind {
+    match t {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::Other,
     }
 }
+
+fn mtime_only(t: Time) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
+        last_modification: Timespec { tv_sec: t.s, tv_nsec: t.ns as _ },
+    }
+}
+
+/// fsync, down to the medium: on macOS `fsync` leaves data in the drive's cache (fcntl(2), `F_FULLFSYNC`).
+fn sync(fd: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    #[cfg(target_vendor = "apple")]
+    match fs::fcntl_fullfsync(fd) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY) => {}
+        done => return done,
+    }
+    rustix::io::retry_on_intr(|| fs::fsync(fd))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn renameat_with(at: &Dir, name: &[u8], to: &Dir, new: &[u8], flags: RenameFlags) -> rustix::io::Result<()> {
+    fs::renameat_with(at, name, to, new, flags)
+}
+
+fn stat(at: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Stat> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(s) = statx(at, name, AtFlags::SYMLINK_NOFOLLOW)? {
+        return Ok(s);
+    }
+    fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(plain)
+}
+
+fn stat_fd(fd: BorrowedFd<'_>) -> rustix::io::Result<Stat> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(s) = statx(fd, b"", AtFlags::EMPTY_PATH)? {
+        return Ok(s);
+    }
+    fs::fstat(fd).map(plain)
+}
+
+/// `None` where the kernel (before 4.11) or a sandbox has no `statx`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> rustix::io::Result<Option<Stat>> {
+    use rustix::fs::StatxFlags;
+    let s = match fs::statx(at, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME) {
+        Err(Errno::NOSYS | Errno::PERM) => return Ok(None),
+        s => s?,
+    };
+    let time = |t: rustix::fs::StatxTimestamp| Time { s: t.tv_sec, ns: t.tv_nsec };
+    let mode = u32::from(s.stx_mode);
+    Ok(Some(Stat {
+        kind: kind(FileType::from_raw_mode(mode)),
+        size: s.stx_size,
+        mode: mode & 0o7777,
+        mtime: time(s.stx_mtime),
+        ctime: time(s.stx_ctime),
+        ino: s.stx_ino,
+        dev: fs::makedev(s.stx_dev_major, s.stx_dev_minor),
+        birth: (s.stx_mask & StatxFlags::BTIME.bits() != 0).then(|| time(s.stx_btime)),
+    }))
+}
+
+// The widths of these fields differ from system to system.
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+fn plain(s: fs::Stat) -> Stat {
+    #[cfg(target_vendor = "apple")]
+    let birth = Some(Time { s: s.st_birthtime as i64, ns: s.st_birthtime_nsec as u32 });
+    #[cfg(not(target_vendor = "apple"))]
+    let birth = None;
+    Stat {
+        kind: kind(FileType::from_raw_mode(s.st_mode as _)),
+        size: s.st_size as u64,
+        mode: s.st_mode as u32 & 0o7777,
+        mtime: Time { s: s.st_mtime as i64, ns: s.st_mtime_nsec as u32 },
+        ctime: Time { s: s.st_ctime as i64, ns: s.st_ctime_nsec as u32 },
+        ino: s.st_ino as u64,
+        dev: s.st_dev as u64,
+        birth,
+    }
+}
+
+fn raise_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Refused (macOS has a second, lower ceiling): the limit stays, and very deep trees are reported as unreadable.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
