@@ -1,5 +1,8 @@
 //! Time and randomness: two of the five seams. Engine code never asks the system for either by itself.
 
+pub mod system;
+mod zone;
+
 use crate::error::Result;
 
 /// A point in time: seconds and nanoseconds since 1970-01-01 UTC. Ordered.

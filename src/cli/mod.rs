@@ -1,1 +1,92 @@
-//! (in the making)
+//! The command line: verbs, what they print, and their exit codes. It speaks as its users do ([`voice`]).
+
+pub mod args;
+mod conflicts;
+mod doctor;
+mod history;
+mod keys;
+mod names;
+mod nodes;
+mod open;
+mod places;
+mod remotes;
+mod secret;
+#[cfg(feature = "ssh")]
+mod server;
+mod setup;
+mod sync;
+mod verify;
+pub mod voice;
+
+use crate::error::{Error, Kind, Result};
+use args::{Args, Secrets, Verb};
+use argh::FromArgs;
+use places::Places;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program: arguments without the program's name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let texts: Vec<String> = arguments.iter().map(|a| args::text(a)).collect();
+    let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let parsed = match Args::from_args(&["sharelock"], &refs) {
+        Ok(a) => a,
+        Err(early) if early.status.is_ok() => {
+            println!("{}", early.output.trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Err(early) => {
+            let mut e = Error::new(Kind::Usage, early.output.trim().lines().next().unwrap_or("a wrong command line").to_lowercase());
+            if let Some(near) = refs.iter().find(|a| !a.starts_with('-')).and_then(|verb| nearest(verb)) {
+                e = e.remedy("did you mean", format!("sharelock {near}"));
+            }
+            voice::error(&e.remedy("all verbs", "sharelock --help"));
+            return ExitCode::from(2);
+        }
+    };
+    match run(parsed) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            voice::error(&e);
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// The verb that a mistyped one may mean; `None` if it is one.
+fn nearest(verb: &str) -> Option<&'static str> {
+    let (d, near) = args::VERBS.iter().map(|v| (strsim::damerau_levenshtein(v, verb), *v)).min()?;
+    (1..=2).contains(&d).then_some(near)
+}
+
+fn run(a: Args) -> Result<u8> {
+    if a.version {
+        println!("sharelock {}", env!("CARGO_PKG_VERSION"));
+        return Ok(0);
+    }
+    let Some(verb) = a.verb else {
+        return Err(Error::new(Kind::Usage, "what to do? a verb is missing").remedy("all verbs", "sharelock --help"));
+    };
+    let places = Places::new(a.config.as_deref().map(OsString::from).as_deref(), a.vault.as_deref())?;
+    let secrets = Secrets { password_file: a.password_file };
+    let open = |places| open::vault(places, &secrets);
+    match verb {
+        Verb::Init(v) => setup::init(places, &secrets, v),
+        Verb::Join(v) => setup::join(places, &secrets, v),
+        Verb::Sync(_) => sync::sync(open(places)?),
+        Verb::Status(v) => sync::status(places, &v),
+        Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
+        Verb::Doctor(v) => doctor::run(places, &v),
+        Verb::Log(v) => history::log(open(places)?, &v),
+        Verb::Restore(v) => history::restore(open(places)?, &v),
+        Verb::Undo(_) => history::undo(open(places)?),
+        Verb::Verify(v) => verify::run(open(places)?, &v),
+        Verb::Passwd(v) => keys::passwd(places, &secrets, &v),
+        Verb::Key(v) => keys::run(places, &secrets, v.verb),
+        Verb::Conflicts(v) => conflicts::list(open(places)?, &v),
+        Verb::Resolve(v) => conflicts::resolve(open(places)?, &v),
+        Verb::Allow(v) => conflicts::allow(open(places)?, &v),
+        Verb::Name(v) => names::run(open(places)?, v.verb),
+        Verb::Cat(v) => names::cat(open(places)?, &v),
+    }
+}

@@ -21,6 +21,7 @@ pub mod scan;
 pub mod sealed;
 pub mod secure;
 pub mod stage;
+pub mod versions;
 pub mod worktree;
 
 use crate::clock::{Clock, Random};

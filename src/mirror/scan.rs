@@ -12,6 +12,9 @@
 
 mod files;
 mod list;
+mod unsent;
+
+pub use unsent::{row_at, unsent};
 
 use super::Device;
 use crate::clock::{Clock, Random};

@@ -1,0 +1,198 @@
+//! `conflicts`, `resolve`, `allow`.
+
+use super::args::{Allow, Conflicts, Resolve};
+use super::names::share_path;
+use super::open::{Vault, key};
+use super::{sync, voice};
+use crate::error::{Error, Kind, Result};
+use crate::files::Files;
+use crate::mirror::{content, scan};
+use crate::path::RelPath;
+use crate::state::{State, Table};
+use crate::tree::{Node, Version, conflict};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// Conflicts of head: the path that was wanted, and the copies beside it.
+fn all(v: &Vault) -> Result<BTreeMap<RelPath, Vec<RelPath>>> {
+    let mut out: BTreeMap<RelPath, Vec<RelPath>> = BTreeMap::new();
+    for copy in sync::conflict_paths(&v.device.state)? {
+        let Some((dir, name)) = copy.split() else { continue };
+        let Some(parsed) = conflict::parse(&name) else { continue };
+        out.entry(dir.join(&parsed.original)).or_default().push(copy);
+    }
+    Ok(out)
+}
+
+fn version(v: &Vault, path: &RelPath) -> Result<Option<Version>> {
+    Ok(scan::row_at(&v.device.state, Table::Head, path)?.and_then(|r| r.here().and_then(Node::file).cloned()))
+}
+
+/// What two devices changed before they heard of each other.
+pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
+    let all = all(&v)?;
+    if let Some(path) = &a.diff {
+        return diff(&v, &all, &share_path(&v, path)?);
+    }
+    if a.json {
+        let rows: Vec<_> =
+            all.iter().map(|(p, c)| json!({"path": p.to_string(), "copies": c.iter().map(ToString::to_string).collect::<Vec<_>>()})).collect();
+        println!("{:#}", json!(rows));
+        return Ok(0);
+    }
+    if all.is_empty() {
+        println!("no conflicts");
+        return Ok(0);
+    }
+    let n = all.len() as u64;
+    println!("{} changed on two devices before they heard of each other", if n == 1 { "1 file was".into() } else { format!("{} files were", voice::count(n)) });
+    for (path, copies) in &all {
+        println!("  {path}");
+        let mut show = |label: &str, p: &RelPath| -> Result<()> {
+            if let Some(x) = version(&v, p)? {
+                println!("    {label:<9} from {}, {}, {}   {p}", x.writer.as_str(), voice::time(x.mtime), voice::size(x.size));
+            }
+            Ok(())
+        };
+        show("current", path)?;
+        copies.iter().try_for_each(|c| show("copy", c))?;
+        println!("    compare:  sharelock conflicts --diff {}", voice::shell(path));
+        println!("    then:     sharelock resolve {} --keep current | copy | both", voice::shell(path));
+    }
+    println!("whatever you choose, the other version stays in `sharelock log PATH`");
+    Ok(3)
+}
+
+fn text(v: &Vault, path: &RelPath) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    if let Some(x) = version(v, path)? {
+        content::plaintext(&v.device.git, &v.device.keys, &x, &mut |b| {
+            if out.len() + b.len() > 8 << 20 {
+                return Err(Error::failed(format!("{path} is too large to be compared here")));
+            }
+            out.extend_from_slice(b);
+            Ok(())
+        })?;
+    }
+    Ok(out)
+}
+
+/// Shows by line what only one version has; other files are only said to differ.
+fn diff(v: &Vault, all: &BTreeMap<RelPath, Vec<RelPath>>, path: &RelPath) -> Result<u8> {
+    let copies = all.get(path).ok_or_else(|| Error::new(Kind::Failed, format!("{path} has no conflict")))?;
+    let current = text(v, path)?;
+    for copy in copies {
+        let other = text(v, copy)?;
+        println!("--- current  {path}\n+++ copy     {copy}");
+        let (Ok(a), Ok(b)) = (std::str::from_utf8(&current), std::str::from_utf8(&other)) else {
+            println!("they differ and are no text: {} and {}", voice::size(current.len() as u64), voice::size(other.len() as u64));
+            continue;
+        };
+        let (a, b): (Vec<&str>, Vec<&str>) = (a.lines().collect(), b.lines().collect());
+        let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+        let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
+        println!("@@ from line {}", head + 1);
+        a[head..a.len() - tail].iter().for_each(|l| println!("-{}", crate::path::printable(l.as_bytes())));
+        b[head..b.len() - tail].iter().for_each(|l| println!("+{}", crate::path::printable(l.as_bytes())));
+    }
+    Ok(0)
+}
+
+/// Answers a conflict: the files are renamed or removed in the share, as a user would; everything stays in the history.
+pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
+    let path = share_path(&v, &a.path)?;
+    if !["current", "copy", "both"].contains(&a.keep.as_str()) {
+        return Err(Error::new(Kind::Usage, format!("--keep is current, copy or both, not {:?}", a.keep)));
+    }
+    sync::round(&mut v)?; // What stands in the share now is in the history before anything goes.
+    let all = all(&v)?;
+    let Some(copies) = all.get(&path) else {
+        return Err(Error::new(Kind::Failed, format!("{path} has no conflict")).detail("nothing was changed").remedy("the conflicts", "sharelock conflicts"));
+    };
+    if a.keep == "copy" && copies.len() > 1 {
+        return Err(Error::new(Kind::Usage, format!("{path} has {} copies: remove those that you don't want, then answer", copies.len())).detail("nothing was changed"));
+    }
+    let open = |p: &RelPath| -> Result<_> {
+        let (dir, name) = p.split().ok_or_else(|| Error::failed("a conflict without a name"))?;
+        let mut at = v.device.share.root();
+        for part in dir.names() {
+            at = v.device.share.open_dir(&at, part.as_bytes())?;
+        }
+        let row = scan::row_at(&v.device.state, Table::Anc, p)?;
+        let stat = v.device.share.stat(&at, name.as_bytes())?;
+        // Only what is as it was committed a moment ago is touched.
+        let clean = match (&stat, row.as_ref().and_then(|r| r.seen.as_ref())) {
+            (Some(s), Some(seen)) => s.mtime == seen.mtime && s.size == seen.size && s.ino == seen.ino,
+            (None, _) => true,
+            _ => false,
+        };
+        if !clean {
+            return Err(Error::failed(format!("{p} was changed just now, nothing was changed")).remedy("do", "sharelock sync"));
+        }
+        Ok((at, name, stat.is_some()))
+    };
+    match a.keep.as_str() {
+        "both" => {
+            for copy in copies {
+                let (at, name, there) = open(copy)?;
+                if !there {
+                    continue;
+                }
+                let parsed = conflict::parse(&name).ok_or_else(|| Error::failed("not a conflict copy"))?;
+                // Another name, so that it is no conflict any more: NAME from DEVICE.EXT.
+                let base = parsed.original.to_string();
+                let (stem, ext) = base.rsplit_once('.').filter(|(s, _)| !s.is_empty()).map_or((base.as_str(), String::new()), |(s, e)| (s, format!(".{e}")));
+                for n in 1.. {
+                    let number = if n == 1 { String::new() } else { format!(" {n}") };
+                    let new = format!("{stem} from {}{number}{ext}", parsed.writer);
+                    match v.device.share.rename_noreplace(&at, name.as_bytes(), &at, new.as_bytes()) {
+                        Ok(()) => {
+                            println!("the copy is {new} now");
+                            break;
+                        }
+                        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && n < 1000 => {}
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+            }
+        }
+        "current" => {
+            for copy in copies {
+                let (at, name, there) = open(copy)?;
+                if there {
+                    v.device.share.unlink(&at, name.as_bytes())?;
+                }
+            }
+        }
+        _ => {
+            let (at, name, _) = open(&copies[0])?;
+            let (to, new, _) = open(&path)?;
+            v.device.share.rename(&at, name.as_bytes(), &to, new.as_bytes())?;
+        }
+    }
+    let out = sync::round(&mut v)?;
+    for n in out.nodes {
+        if let Some(e) = n.error {
+            voice::error(&e);
+        }
+    }
+    println!("{path} is resolved; the other version stays in `sharelock log {}`", voice::shell(&path));
+    Ok(0)
+}
+
+/// Allows the change set that the brake showed, and no other.
+pub fn allow(mut v: Vault, a: &Allow) -> Result<u8> {
+    let code = a.code.to_ascii_lowercase();
+    if code.len() < 4 || !code.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Err(Error::new(Kind::Usage, format!("{:?} is no code: 4 or more hex digits", a.code)));
+    }
+    v.device.settings.allowed.push(code.clone());
+    let before = v.device.state.value(key::ALLOWED)?.unwrap_or_default();
+    let mut list: Vec<String> = String::from_utf8_lossy(&before).lines().map(str::to_string).collect();
+    list.push(code);
+    list.dedup();
+    let keep = list.len().saturating_sub(20);
+    v.device.state.set_value(key::ALLOWED, Some(list[keep..].join("\n").as_bytes()))?;
+    v.device.state.commit()?;
+    sync::sync(v)
+}

@@ -1,0 +1,413 @@
+//! `log`, `restore`, `undo`.
+
+use super::args::{Log, Restore};
+use super::names::share_path;
+use super::open::{RealDevice, Vault};
+use super::{sync, voice};
+use crate::agent::round;
+use crate::clock::Time;
+use crate::error::{Error, Kind, Result};
+use crate::files::{Files, Open};
+use crate::id::{Id, Oid};
+use crate::mirror::commit::Commit;
+use crate::mirror::versions::{self, Change, How};
+use crate::mirror::{content, scan};
+use crate::path::{Name, RelPath};
+use crate::state::{State, Table};
+use crate::tree::{FileKind, Node, Version, conflict};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// One version of a file, numbered from the oldest.
+struct Numbered {
+    n: usize,
+    time: Time,
+    device: String,
+    change: Change,
+    version: Version,
+}
+
+fn device_of(c: &Commit) -> String {
+    c.details.device_name.as_ref().map_or("several".into(), |n| n.as_str().to_string())
+}
+
+fn head(v: &Vault) -> Result<Oid> {
+    round::head(&v.device)?.ok_or_else(sync::nothing_yet)
+}
+
+/// All versions of the file that has, or last had, this path; over renames; newest first.
+fn of_file(d: &RealDevice, head: &Oid, path: &RelPath) -> Result<Vec<Numbered>> {
+    let mut id: Option<Id> = scan::row_at(&d.state, Table::Head, path)?.and_then(|r| r.here().and_then(Node::file).map(|v| v.id));
+    let mut out = Vec::new();
+    for (oid, c) in versions::commits(d, head)? {
+        for change in versions::changes(d, &oid, &c)? {
+            let this = match id {
+                Some(id) => change.item.id == id,
+                None => change.path == *path,
+            };
+            if this {
+                id = Some(change.item.id);
+                if let Some(version) = versions::version(d, &change.item)? {
+                    out.push(Numbered { n: 0, time: c.details.time, device: device_of(&c), change, version });
+                }
+            }
+        }
+    }
+    let total = out.iter().filter(|o| o.change.how != How::Deleted).count();
+    let mut n = total;
+    for o in &mut out {
+        o.n = n;
+        if o.change.how != How::Deleted {
+            n -= 1;
+        }
+    }
+    Ok(out)
+}
+
+/// The versions of a file, or what changed lately.
+pub fn log(v: Vault, a: &Log) -> Result<u8> {
+    let head = head(&v)?;
+    if a.deleted {
+        return deleted(&v, &head, a.json);
+    }
+    let Some(path) = &a.path else { return recent(&v, &head, a.json) };
+    let path = share_path(&v, path)?;
+    if scan::row_at(&v.device.state, Table::Head, &path)?.is_some_and(|r| r.here().is_some_and(Node::is_dir)) {
+        return recent_below(&v, &head, &path, a.json);
+    }
+    let all = of_file(&v.device, &head, &path)?;
+    if all.is_empty() {
+        return Err(Error::new(Kind::Failed, format!("{path} was never in the vault")));
+    }
+    if a.json {
+        let rows: Vec<_> = all
+            .iter()
+            .map(|o| json!({"number": o.n, "time": voice::iso(o.time), "device": o.device, "path": o.change.path.to_string(), "what": word(&o.change.how), "size": o.version.size, "commit": o.change.commit.to_string()}))
+            .collect();
+        println!("{:#}", json!(rows));
+        return Ok(0);
+    }
+    let width = all.iter().map(|o| o.device.len()).max().unwrap_or(0);
+    let mut current = true;
+    for o in &all {
+        let number = if o.change.how == How::Deleted { "-".to_string() } else { o.n.to_string() };
+        let mut line = format!("{number:<3} {:<16} {:<width$}  {:<8} {}", voice::time(o.time), o.device, word(&o.change.how), voice::size(o.version.size));
+        if let How::Renamed(from) = &o.change.how {
+            line = format!("{number:<3} {:<16} {:<width$}  renamed from {from}", voice::time(o.time), o.device);
+        }
+        if conflict::parse(&last(&o.change.path)).is_some() {
+            line.push_str("   (a conflict copy)");
+        } else if current && o.change.how != How::Deleted {
+            line.push_str("   current");
+        }
+        current = false;
+        println!("{line}");
+    }
+    Ok(0)
+}
+
+fn last(path: &RelPath) -> Name {
+    path.split().map_or_else(|| Name::new(*b"-").expect("a name"), |(_, n)| n)
+}
+
+fn word(h: &How) -> &'static str {
+    match h {
+        How::New => "new",
+        How::Changed => "changed",
+        How::Renamed(_) => "renamed",
+        How::Deleted => "deleted",
+    }
+}
+
+fn recent(v: &Vault, head: &Oid, as_json: bool) -> Result<u8> {
+    recent_below(v, head, &RelPath::root(), as_json)
+}
+
+fn is_below(path: &RelPath, dir: &RelPath) -> bool {
+    dir.is_root() || path.as_bytes().strip_prefix(dir.as_bytes()).is_some_and(|r| r.starts_with(b"/"))
+}
+
+fn recent_below(v: &Vault, head: &Oid, dir: &RelPath, as_json: bool) -> Result<u8> {
+    let mut rows = Vec::new();
+    for (oid, c) in versions::commits(&v.device, head)? {
+        let changes: Vec<Change> = versions::changes(&v.device, &oid, &c)?.into_iter().filter(|x| is_below(&x.path, dir)).collect();
+        if changes.is_empty() {
+            continue;
+        }
+        if as_json {
+            let paths: Vec<_> = changes.iter().map(|x| json!({"path": x.path.to_string(), "what": word(&x.how)})).collect();
+            rows.push(json!({"time": voice::iso(c.details.time), "device": device_of(&c), "commit": oid.to_string(), "changes": paths}));
+        } else {
+            println!("{}  {}  {}", voice::time(c.details.time), device_of(&c), voice::plural(changes.len() as u64, "change"));
+            for x in changes.iter().take(5) {
+                println!("  {:<8} {}", word(&x.how), x.path);
+            }
+            if changes.len() > 5 {
+                println!("  and {} more", voice::count(changes.len() as u64 - 5));
+            }
+        }
+    }
+    if as_json {
+        println!("{:#}", json!(rows));
+    }
+    Ok(0)
+}
+
+/// Every file that was deleted and is not back: path to the deletion.
+fn all_deleted(v: &Vault, head: &Oid) -> Result<BTreeMap<RelPath, (Time, String, Change)>> {
+    let mut out = BTreeMap::new();
+    for (oid, c) in versions::commits(&v.device, head)? {
+        for change in versions::changes(&v.device, &oid, &c)? {
+            if change.how == How::Deleted && !out.contains_key(&change.path) && scan::row_at(&v.device.state, Table::Head, &change.path)?.is_none() {
+                let back = v.device.state.by_id(Table::Head, change.item.id)?;
+                if back.is_empty() {
+                    out.insert(change.path.clone(), (c.details.time, device_of(&c), change));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn deleted(v: &Vault, head: &Oid, as_json: bool) -> Result<u8> {
+    let all = all_deleted(v, head)?;
+    if as_json {
+        let rows: Vec<_> = all.iter().map(|(p, (t, d, _))| json!({"path": p.to_string(), "time": voice::iso(*t), "device": d})).collect();
+        println!("{:#}", json!(rows));
+        return Ok(0);
+    }
+    for (path, (time, device, _)) in &all {
+        println!("{}  {device}  {path}", voice::time(*time));
+    }
+    if let Some(path) = all.keys().next() {
+        println!("to bring one back: sharelock restore {}", voice::shell(path));
+    } else {
+        println!("nothing was deleted");
+    }
+    Ok(0)
+}
+
+/// Brings a version back. Nothing is overwritten that is not in the history.
+pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
+    let head = head(&v)?;
+    let path = share_path(&v, &a.path)?;
+    let there = scan::row_at(&v.device.state, Table::Head, &path)?;
+    if there.is_none() && a.at.is_none() {
+        return restore_deleted(v, &head, &path, a.dry_run);
+    }
+    let all = of_file(&v.device, &head, &path)?;
+    let kept: Vec<&Numbered> = all.iter().filter(|o| o.change.how != How::Deleted).collect();
+    let missing = || Error::new(Kind::Failed, format!("{path} has no such version")).detail(format!("{path} was not changed")).remedy("its versions", format!("sharelock log {}", voice::shell(&path)));
+    let wanted = match a.at.as_deref() {
+        None => kept.get(1).copied(),
+        Some(at) => find(&kept, at),
+    }
+    .ok_or_else(missing)?;
+    let version = wanted.version.clone();
+    let said = format!("the version of {} ({})", voice::time(wanted.time), voice::size(version.size));
+    if a.dry_run {
+        println!("{path} would be {said} again");
+        return Ok(0);
+    }
+    if let Some(to) = &a.to {
+        let to = std::path::absolute(to)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| Error::from(e).at(to.display()))?;
+        content::plaintext(&v.device.git, &v.device.keys, &version, &mut |b| Ok(file.write_all(b)?))?;
+        file.sync_all()?;
+        println!("{} is {said} of {path}", to.display());
+        return Ok(0);
+    }
+    let number = kept.first().map(|o| o.n);
+    write_version(&mut v.device, &path, &version)?;
+    println!("{path} is {said} again");
+    if let Some(n) = number.filter(|_| there.is_some()) {
+        println!("the version that was there is number {n} in the log");
+    }
+    after(v)
+}
+
+/// A number of the log, a time, or a commit.
+fn find<'n>(all: &[&'n Numbered], at: &str) -> Option<&'n Numbered> {
+    if let Ok(n) = at.parse::<usize>() {
+        if at.len() < 7 {
+            return all.iter().copied().find(|o| o.n == n);
+        }
+    }
+    if let Some(t) = parse_time(at) {
+        return all.iter().copied().find(|o| o.time.s < t + 60);
+    }
+    let at = at.to_ascii_lowercase();
+    (at.len() >= 6).then(|| all.iter().copied().find(|o| o.change.commit.to_string().starts_with(&at)))?
+}
+
+/// `2026-03-01` or `2026-03-01 14:05`, local time, as seconds.
+fn parse_time(text: &str) -> Option<i64> {
+    let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, "23:59"));
+    let mut d = date.split('-').map(|p| p.parse::<i64>().ok());
+    let (y, m, day) = (d.next()??, d.next()??, d.next()??);
+    let (h, min) = clock.split_once(':')?;
+    if !(1970..=9999).contains(&y) || !(1..=12).contains(&m) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days from civil, the inverse of `conflict::civil`.
+    let (y, m2) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m2 + 2) / 5 + day - 1 - 719_468;
+    let s = days * 86_400 + h.parse::<i64>().ok()? * 3600 + min.get(..2)?.parse::<i64>().ok()? * 60;
+    let offset = crate::clock::Clock::offset_minutes(&crate::clock::system::System, Time { s, ns: 0 });
+    Some(s - i64::from(offset) * 60)
+}
+
+fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> Result<u8> {
+    let all = all_deleted(&v, head)?;
+    let wanted: Vec<_> = all.into_iter().filter(|(p, _)| p == path || is_below(p, path)).collect();
+    let Some((_, (time, device, _))) = wanted.first() else {
+        return Err(Error::new(Kind::Failed, format!("{path} was never in the vault, or is still there"))
+            .remedy("what was deleted", "sharelock log --deleted"));
+    };
+    let (time, device) = (*time, device.clone());
+    let (mut n, mut bytes) = (0, 0);
+    for (p, (_, _, change)) in &wanted {
+        let Some(version) = versions::version(&v.device, &change.item)? else { continue };
+        n += 1;
+        bytes += version.size;
+        if !dry_run {
+            write_version(&mut v.device, p, &version)?;
+        }
+    }
+    let verb = if dry_run { "would be" } else { "is" };
+    println!("{path}, deleted on {device} {}, {verb} back: {}, {}", voice::time(time), voice::files(n), voice::size(bytes));
+    if dry_run { Ok(0) } else { after(v) }
+}
+
+/// Sends what was brought back.
+fn after(mut v: Vault) -> Result<u8> {
+    let out = sync::round(&mut v)?;
+    for n in out.nodes {
+        if let Some(e) = n.error {
+            voice::error(&e);
+            eprintln!("  it is sent when {} is reachable again: sharelock sync", n.name);
+        }
+    }
+    Ok(0)
+}
+
+/// Writes a version into the share as a user would: a temporary file, then a rename. What stands there must be what the
+/// vault has.
+pub fn write_version(d: &mut RealDevice, path: &RelPath, v: &Version) -> Result<()> {
+    let (dir, name) = path.split().ok_or_else(|| Error::new(Kind::Usage, "the share itself cannot be a file"))?;
+    let mut at = d.share.root();
+    for part in dir.names() {
+        at = crate::git::store::ensure_dir(&d.share, &at, part.as_bytes()).map_err(|e| Error::from(e).at(&dir))?;
+    }
+    let now = d.share.stat(&at, name.as_bytes())?;
+    if let Some(stat) = &now {
+        let anc = scan::row_at(&d.state, Table::Anc, path)?;
+        let head = scan::row_at(&d.state, Table::Head, path)?;
+        let same = anc.as_ref().and_then(|r| r.seen.as_ref()).is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime && s.ino == stat.ino);
+        let known = anc.as_ref().and_then(|r| r.here()) == head.as_ref().and_then(|r| r.here());
+        if !same || !known {
+            return Err(Error::failed(format!("{path} has changes that are not in the history yet, it was not changed")).remedy("do", "sharelock sync"));
+        }
+    }
+    let mut random = [0u8; 8];
+    crate::clock::Random::fill(&mut d.random, &mut random)?;
+    let temporary = format!(".sharelock-tmp-{}", data_encoding::HEXLOWER.encode(&random));
+    if v.kind == FileKind::Link {
+        let mut target = Vec::new();
+        content::plaintext(&d.git, &d.keys, v, &mut |b| {
+            target.extend_from_slice(b);
+            Ok(())
+        })?;
+        d.share.symlink(&target, &at, temporary.as_bytes())?;
+    } else {
+        let mut file = d.share.create(&at, temporary.as_bytes(), 0o600)?;
+        content::plaintext(&d.git, &d.keys, v, &mut |b| Ok(file.write_all(b)?)).map_err(|e| e.at(path))?;
+        let bits = if v.exec { 0o777 } else { 0o666 };
+        let umask = rustix::process::umask(rustix::fs::Mode::empty());
+        rustix::process::umask(umask);
+        let mode = bits & !umask.bits() as u32;
+        file.set_mode(if v.private { mode & 0o700 } else { mode })?;
+        file.set_mtime(v.mtime)?;
+        file.sync()?;
+    }
+    // RACE: a save within these microseconds is replaced by the version that was asked for.
+    match now {
+        Some(_) => d.share.rename(&at, temporary.as_bytes(), &at, name.as_bytes())?,
+        None => d.share.rename_noreplace(&at, temporary.as_bytes(), &at, name.as_bytes())?,
+    }
+    Ok(d.share.sync_dir(&at)?)
+}
+
+/// Brings back what the brake stopped from being deleted: in this share, or (if another device deleted it) in the vault.
+pub fn undo(mut v: Vault) -> Result<u8> {
+    sync::round(&mut v)?;
+    let Some(stop) = v.device.report.brake.clone() else {
+        println!("there is nothing to undo: no large deletion waits for an answer");
+        return Ok(0);
+    };
+    let mut n = 0;
+    if stop.sending {
+        let mut after = None;
+        loop {
+            let rows = v.device.state.rows(Table::Anc, after.as_ref(), 256)?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.place.clone());
+            for row in rows {
+                let Some(Node::File(version)) = row.here().cloned() else { continue };
+                let Some(path) = crate::mirror::overlay::Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
+                if bring_back(&mut v.device, &path, &version, row.seen.as_ref())? {
+                    n += 1;
+                }
+            }
+        }
+    } else if let Some((_, places)) = crate::mirror::brake::incoming(&v.device)? {
+        // Without its row in the ancestor, what stands in the share is new to the next scan, and goes to the vault again.
+        for place in places {
+            v.device.state.remove(Table::Anc, &place)?;
+            n += 1;
+        }
+        v.device.state.set_value(crate::state::key::EVEN, None)?;
+        v.device.state.commit()?;
+    }
+    println!("{} back where they were", if n == 1 { "1 file is".into() } else { format!("{} files are", voice::count(n)) });
+    after(v)
+}
+
+/// Restores one file of the ancestor whose place is empty or holds something else; the latter is kept as `NAME (saved N)`.
+fn bring_back(d: &mut RealDevice, path: &RelPath, version: &Version, seen: Option<&crate::state::Seen>) -> Result<bool> {
+    let Some((dir, name)) = path.split() else { return Ok(false) };
+    let mut at = d.share.root();
+    let mut there = true;
+    for part in dir.names() {
+        match d.share.open_dir(&at, part.as_bytes()) {
+            Ok(next) => at = next,
+            Err(_) => {
+                there = false;
+                break;
+            }
+        }
+    }
+    if there {
+        if let Some(stat) = d.share.stat(&at, name.as_bytes())? {
+            if seen.is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime) {
+                return Ok(false);
+            }
+            for n in 1..1000 {
+                let saved = format!(" (saved {n})");
+                let mut aside = name.as_bytes().to_vec();
+                aside.truncate(255 - saved.len());
+                aside.extend_from_slice(saved.as_bytes());
+                match d.share.rename_noreplace(&at, name.as_bytes(), &at, &aside) {
+                    Ok(()) => break,
+                    Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(e) => return Err(Error::from(e).at(path)),
+                }
+            }
+        }
+    }
+    write_version(d, path, version)?;
+    Ok(true)
+}

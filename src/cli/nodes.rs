@@ -1,0 +1,114 @@
+//! Storage nodes as the configuration names them: local paths, and servers by ssh.
+
+use super::places::Places;
+use super::voice;
+use crate::agent::round::StorageNode;
+use crate::config::{self, Remote as Configured};
+use crate::error::{Error, Kind, Result};
+use crate::files::real::Disk;
+use crate::git::local::LocalRemote;
+use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::id::Oid;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// A storage node of any kind.
+pub enum Node {
+    /// A directory or disk.
+    Local(LocalRemote<Disk>, PathBuf),
+    /// A server.
+    #[cfg(feature = "ssh")]
+    Ssh(Box<crate::ssh::remote::SshRemote>),
+}
+
+/// Opens a node. Nothing is asked of it yet.
+pub fn open(r: &Configured, places: &Places) -> Result<StorageNode<Node>> {
+    let (node, place) = at(&r.url, places)?;
+    let mut node = StorageNode::new(r.name.clone(), place, node);
+    node.show_time = Box::new(voice::time);
+    Ok(node)
+}
+
+/// The node at a URL, and how it is called in messages.
+pub fn at(url: &str, places: &Places) -> Result<(Node, String)> {
+    if let Some(path) = local_path(url, places) {
+        let short = places.short(&path);
+        let root = path.clone();
+        let remote = LocalRemote::new(short.clone(), move || Disk::open(&root).map_err(Error::from));
+        return Ok((Node::Local(remote, path), short));
+    }
+    #[cfg(feature = "ssh")]
+    {
+        let (remote, host) = super::server::open(url, places)?;
+        Ok((Node::Ssh(Box::new(remote)), host))
+    }
+    #[cfg(not(feature = "ssh"))]
+    Err(Error::new(Kind::Usage, format!("{url}: this sharelock was built without ssh; a storage node is a local path")))
+}
+
+/// The path of a URL that means one: no host before a colon, no scheme but file.
+pub fn local_path(url: &str, places: &Places) -> Option<PathBuf> {
+    let plain = match url.strip_prefix("file://") {
+        Some(path) => path,
+        None if url.contains("://") => return None,
+        None => url,
+    };
+    let before_slash = plain.split('/').next().unwrap_or_default();
+    if !url.starts_with("file://") && before_slash.contains(':') {
+        return None;
+    }
+    let path = config::expand(plain, &places.home);
+    Some(std::path::absolute(&path).unwrap_or(path))
+}
+
+macro_rules! each {
+    ($self:ident, $r:ident => $e:expr) => {
+        match $self {
+            Node::Local($r, _) => $e,
+            #[cfg(feature = "ssh")]
+            Node::Ssh($r) => $e,
+        }
+    };
+}
+
+impl Remote for Node {
+    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
+        each!(self, r => r.refs())
+    }
+
+    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+        each!(self, r => r.fetch(want, have, sink))
+    }
+
+    fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
+        each!(self, r => r.push(updates, atomic, pack))
+    }
+
+    fn create(&mut self) -> Result<()> {
+        if let Node::Local(_, path) = self {
+            std::fs::create_dir_all(&*path).map_err(|e| Error::from(e).at(format!("can't make {}", path.display())))?;
+        }
+        each!(self, r => r.create())
+    }
+
+    fn set_head(&mut self) -> Result<bool> {
+        each!(self, r => r.set_head())
+    }
+}
+
+/// The error of a verb that only servers have.
+pub fn only_servers(name: &str) -> Error {
+    Error::new(Kind::Usage, format!("{name} is a local path: it has no host key and no SSH keys"))
+}
+
+/// The refs of a node for a device that joins. A server that accepts no key yet is waited for: this device makes a key
+/// of its own and says how to let it in.
+pub fn let_in(node: &mut StorageNode<Node>, places: &Places, device: &str) -> Result<BTreeMap<String, Oid>> {
+    #[cfg(feature = "ssh")]
+    if let Node::Ssh(remote) = &mut node.remote {
+        return super::server::let_in(remote, &node.name, places, device);
+    }
+    let _ = (places, device);
+    node.remote.refs()
+}

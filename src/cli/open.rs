@@ -1,0 +1,158 @@
+//! From the configuration to a device with its seams.
+
+use super::args::Secrets;
+use super::nodes::{self, Node};
+use super::places::{self, Places};
+use super::secret;
+use crate::agent::round::StorageNode;
+use crate::clock::Random;
+use crate::clock::system::{OsRandom, System};
+use crate::config::Config;
+use crate::crypt::{Master, VaultKeys};
+use crate::error::{Class, Error, Kind, Result};
+use crate::files::Files;
+use crate::files::real::Disk;
+use crate::git::store::{Store, ensure_dir};
+use crate::id::Id;
+use crate::mirror::{Device, Report, Settings};
+use crate::state::State;
+use crate::state::db::Db;
+use std::fs::File;
+use std::path::Path;
+
+/// A real device.
+pub type RealDevice = Device<Disk, Db, System, OsRandom>;
+
+/// An opened vault: while it lives, this process alone works on it.
+pub struct Vault {
+    /// The configuration.
+    pub config: Config,
+    /// Where files lie.
+    pub places: Places,
+    /// The device.
+    pub device: RealDevice,
+    /// The master, for the verbs that need it.
+    pub master: Master,
+    /// True if the database was damaged and a new one took its place.
+    pub rebuilt: bool,
+    _lock: File,
+}
+
+/// State values of the command line.
+pub mod key {
+    /// Change sets that were allowed, one code a line.
+    pub const ALLOWED: &str = "allowed";
+    /// What the last round found, as JSON.
+    pub const REPORT: &str = "report";
+    /// Present once the recovery key was checked on this device.
+    pub const CHECKED: &str = "recovery-checked";
+    /// What was last heard of a node, as JSON; followed by its name.
+    pub const NODE: &str = "node/";
+}
+
+/// Reads the configuration.
+pub fn config(places: &Places) -> Result<Config> {
+    if !places.config.exists() {
+        return Err(Error::new(Kind::Usage, format!("there is no vault on this device yet ({} is missing)", places.short(&places.config)))
+            .remedy("to make one", "sharelock init")
+            .remedy("to join one", "sharelock join URL"));
+    }
+    let bytes = places::read(&places.config, 1 << 20)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::new(Kind::Usage, format!("{} is not UTF-8", places.short(&places.config))))?;
+    Config::parse(&text, &places.short(&places.config), &places.home)
+}
+
+/// Opens the vault of this device.
+pub fn vault(places: Places, secrets: &Secrets) -> Result<Vault> {
+    let config = config(&places)?;
+    let lock = places.lock()?;
+    let (master, vault) = secret::unlock(&places, secrets, Some(&config))?;
+    assemble(places, config, lock, master, vault)
+}
+
+/// Puts a device together; makes secure and its repository if they are not there.
+pub fn assemble(places: Places, config: Config, lock: File, master: Master, vault: Id) -> Result<Vault> {
+    let share = disk(&config.share, &places)?;
+    let secure = disk(&config.secure, &places)?;
+    let git = repository(&secure)?;
+    let (state, rebuilt) = Db::open_or_rebuild(&places.state_dir.join("state.db"))?;
+    let allowed = state.value(key::ALLOWED)?.unwrap_or_default();
+    let settings = Settings {
+        ignore: config.ignore.clone(),
+        min_free: config.min_free,
+        brake_files: config.brake_files,
+        brake_fraction: config.brake_fraction,
+        allowed: String::from_utf8_lossy(&allowed).lines().map(str::to_string).collect(),
+        ..Settings::default()
+    };
+    let device = Device {
+        share,
+        secure,
+        git,
+        state,
+        clock: System,
+        random: OsRandom,
+        keys: VaultKeys::new(&master),
+        vault,
+        name: config.device.clone(),
+        id: device_id(&places)?,
+        settings,
+        report: Report::default(),
+    };
+    Ok(Vault { config, places, device, master, rebuilt, _lock: lock })
+}
+
+/// The disk at a configured folder.
+pub fn disk(path: &Path, places: &Places) -> Result<Disk> {
+    Disk::open(path).map_err(|e| {
+        let e = Error::from(e).at(format!("can't open {}", places.short(path)));
+        e.detail("nothing was changed, nothing counts as deleted")
+    })
+}
+
+/// Secure's repository, made if it is not there.
+pub fn repository(secure: &Disk) -> Result<Store<Disk>> {
+    let dir = ensure_dir(secure, &secure.root(), b".git").map_err(|e| Error::from(e).at("~/secure/.git"))?;
+    let git = Store::init(secure, &dir, false)?;
+    git.tidy()?;
+    Ok(git)
+}
+
+/// This device's id: 16 random bytes in the state directory, made once.
+fn device_id(places: &Places) -> Result<Id> {
+    let path = places.state_dir.join("device-id");
+    if path.exists() {
+        let text = places::read(&path, 256)?;
+        let mut id = [0; 16];
+        let hex = text.trim_ascii();
+        if hex.len() == 32 && data_encoding::HEXLOWER.decode_mut(hex, &mut id).is_ok() {
+            return Ok(Id(id));
+        }
+        return Err(Error::integrity(Class::Form, format!("{} is damaged", places.short(&path)))
+            .detail("without it this device counts as a new one")
+            .remedy("do", format!("rm {}", places.short(&path))));
+    }
+    let mut id = Id::ROOT;
+    OsRandom.fill(&mut id.0)?;
+    places::write_private(&path, format!("{id}\n").as_bytes())?;
+    Ok(id)
+}
+
+impl Vault {
+    /// The configured storage nodes.
+    pub fn nodes(&self) -> Result<Vec<StorageNode<Node>>> {
+        self.config.remotes.iter().map(|r| nodes::open(r, &self.places)).collect()
+    }
+
+    /// One configured storage node, by name.
+    pub fn node(&self, name: &str) -> Result<StorageNode<Node>> {
+        match self.config.remotes.iter().find(|r| r.name == name) {
+            Some(r) => nodes::open(r, &self.places),
+            None => {
+                let e = Error::new(Kind::Usage, format!("there is no storage node called {name}"));
+                let all: Vec<&str> = self.config.remotes.iter().map(|r| r.name.as_str()).collect();
+                Err(if all.is_empty() { e.remedy("do", "sharelock remote add NAME URL") } else { e.detail(format!("there are: {}", all.join(", "))) })
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Where files lie: configuration, key, state, lock (the XDG base directory specification, as far as it is used here).
+
+use crate::error::{Error, Kind, Result};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// All places of one vault.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The user's home.
+    pub home: PathBuf,
+    /// `config.toml`.
+    pub config: PathBuf,
+    /// The directory of `config.toml`, `vault.key` and the device's own SSH key.
+    pub config_dir: PathBuf,
+    /// `vault.key`.
+    pub key: PathBuf,
+    /// The unlocked key, where somebody chose `--start-without-password`.
+    pub unlocked: PathBuf,
+    /// The directory of the state database, the device id and the lock.
+    pub state_dir: PathBuf,
+}
+
+fn env_dir(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute())
+}
+
+impl Places {
+    /// From the environment, `--config` and `--vault`.
+    pub fn new(config: Option<&OsStr>, vault: Option<&str>) -> Result<Places> {
+        let home = env_dir("HOME").ok_or_else(|| Error::new(Kind::Usage, "HOME is not set"))?;
+        let mut config_dir = env_dir("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("sharelock");
+        let mut state_dir = env_dir("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("sharelock");
+        if let Some(vault) = vault.filter(|v| *v != "default") {
+            if !crate::config::valid_remote(vault) {
+                return Err(Error::new(Kind::Usage, format!("{vault:?} cannot be a vault's name: letters, digits, - and _")));
+            }
+            config_dir = config_dir.join("vaults").join(vault);
+            state_dir = state_dir.join("vaults").join(vault);
+        }
+        let mut places = Places {
+            config: config_dir.join("config.toml"),
+            key: config_dir.join("vault.key"),
+            unlocked: config_dir.join("unlocked.key"),
+            home,
+            config_dir,
+            state_dir,
+        };
+        if let Some(config) = config {
+            places.config = std::path::absolute(config)?;
+            if let Some(dir) = places.config.parent() {
+                places.config_dir = dir.to_path_buf();
+                places.key = dir.join("vault.key");
+                places.unlocked = dir.join("unlocked.key");
+                // Another configuration is another vault: its state lies beside it.
+                places.state_dir = dir.join("state");
+            }
+        }
+        Ok(places)
+    }
+
+    /// The path with `~` for the home.
+    pub fn short(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.home) {
+            Ok(rest) if rest.as_os_str().is_empty() => "~".into(),
+            Ok(rest) => format!("~/{}", rest.display()),
+            Err(_) => path.display().to_string(),
+        }
+    }
+
+    /// Makes the directories, open to their owner only.
+    pub fn make(&self) -> Result<()> {
+        for dir in [&self.config_dir, &self.state_dir] {
+            private_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the vault's lock, which the system releases when the process ends, however it ends.
+    pub fn lock(&self) -> Result<File> {
+        private_dir(&self.state_dir)?;
+        let path = self.state_dir.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::failed("another sharelock is at work on this vault")
+                .detail("nothing was changed; try again when it has ended")),
+            Err(TryLockError::Error(e)) => Err(Error::from(e).at(path.display())),
+        }
+    }
+}
+
+/// Makes a directory with all above it, the last one open to its owner only.
+pub fn private_dir(dir: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|e| Error::from(e).at(format!("can't make {}", dir.display())))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let at = |e: std::io::Error| Error::from(e).at(format!("can't write {}", path.display()));
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let _ = std::fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary).map_err(at)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at)?;
+    std::fs::rename(&temporary, path).map_err(at)?;
+    if let Some(dir) = path.parent() {
+        File::open(dir).and_then(|d| d.sync_all()).map_err(at)?;
+    }
+    Ok(())
+}
+
+/// Reads a small file.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let at = |e: std::io::Error| Error::from(e).at(format!("can't read {}", path.display()));
+    let mut out = Vec::new();
+    File::open(path).map_err(at)?.take(limit + 1).read_to_end(&mut out).map_err(at)?;
+    if out.len() as u64 > limit {
+        return Err(Error::failed(format!("{} is longer than {limit} bytes", path.display())));
+    }
+    Ok(out)
+}
+
+/// True if group or others may read a file.
+pub fn is_open_to_others(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
+}

@@ -1,0 +1,181 @@
+//! `remote add|remove|list|heal|trust|authorize`.
+
+use super::args::{RemoteVerb, Secrets};
+use super::open::{self, Vault, key};
+use super::places::{self, Places};
+use super::{nodes, sync, voice};
+use crate::agent::{exchange, round};
+use crate::config::{self, Remote as Configured};
+use crate::error::{Error, Kind, Result};
+use crate::git::store::Expect;
+use crate::git::{RefStatus, RefUpdate, Remote};
+use crate::mirror::commit::{self, Says};
+use crate::mirror::packs::Packs;
+use crate::mirror::secure::{self, MAIN};
+use crate::mirror::history;
+use crate::state::{State, Table};
+use serde_json::json;
+
+/// Runs a verb.
+pub fn run(places: Places, secrets: &Secrets, verb: RemoteVerb) -> Result<u8> {
+    match verb {
+        RemoteVerb::List(a) => list(&places, a.json),
+        RemoteVerb::Remove(a) => remove(open::vault(places, secrets)?, &a.name),
+        RemoteVerb::Add(a) => add(open::vault(places, secrets)?, a.name, a.url, a.create),
+        RemoteVerb::Heal(a) => heal(open::vault(places, secrets)?, &a.name),
+        RemoteVerb::Trust(a) => server(&places, &a.name, |r, url| trust(r, url, &a.fingerprint)),
+        RemoteVerb::Authorize(a) => server(&places, &a.name, |r, _| authorize(r, &a.name, &a.keyline)),
+    }
+}
+
+fn list(places: &Places, as_json: bool) -> Result<u8> {
+    let config = open::config(places)?;
+    if as_json {
+        let all: Vec<_> = config.remotes.iter().map(|r| json!({"name": r.name, "url": r.url})).collect();
+        println!("{:#}", json!(all));
+    } else if config.remotes.is_empty() {
+        println!("no storage node yet\n  do: sharelock remote add --create NAME URL");
+    } else {
+        for r in &config.remotes {
+            println!("{}  {}", r.name, r.url);
+        }
+    }
+    Ok(0)
+}
+
+fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
+    if !config::valid_remote(&name) {
+        return Err(Error::new(Kind::Usage, format!("{name:?} cannot be a storage node's name: letters, digits, - and _")));
+    }
+    if v.config.remotes.iter().any(|r| r.name == name) {
+        return Err(Error::new(Kind::Usage, format!("there is a storage node called {name} already"))
+            .remedy("to forget it", format!("sharelock remote remove {name}")));
+    }
+    let url = nodes::local_path(&url, &v.places).map_or(url, |p| p.display().to_string());
+    let r = Configured { name: name.clone(), url };
+    let mut node = nodes::open(&r, &v.places)?;
+    if create {
+        node.remote.create()?;
+    }
+    if let Some(theirs) = node.remote.refs()?.get(MAIN) {
+        // It must be this vault's: a fetch looks at every seal.
+        let ours = round::head(&v.device)?;
+        exchange::fetch(&mut v.device, &mut node, ours).map_err(|e| {
+            if e.exit_code() == 6 { e.detail(format!("{name} was not added")) } else { e }
+        })?;
+        exchange::remember(&v.device, &name, theirs)?;
+    }
+    let text = String::from_utf8_lossy(&places::read(&v.places.config, 1 << 20)?).into_owned();
+    places::write_private(&v.places.config, config::with_remote(&text, &r).as_bytes())?;
+    v.config.remotes.push(r);
+    let out = sync::round(&mut v)?;
+    match out.nodes.into_iter().find(|n| n.name == name).and_then(|n| n.error) {
+        Some(e) => Err(e),
+        None => {
+            let (files, _, bytes) = v.device.state.count(Table::Head)?;
+            println!("{name} is a storage node now: {}, {} are stored on it", voice::files(files), voice::size(bytes));
+            Ok(0)
+        }
+    }
+}
+
+fn remove(mut v: Vault, name: &str) -> Result<u8> {
+    v.node(name)?;
+    let text = String::from_utf8_lossy(&places::read(&v.places.config, 1 << 20)?).into_owned();
+    places::write_private(&v.places.config, config::without_remote(&text, name).as_bytes())?;
+    v.device.git.set_ref(&history::seen_ref(name), Expect::Any, None)?;
+    v.device.state.set_value(&format!("{}{name}", key::NODE), None)?;
+    v.device.state.set_value(&format!("staging/{name}"), None)?;
+    v.device.state.commit()?;
+    println!("{name} is no storage node any more; what is stored there stays there, encrypted");
+    Ok(0)
+}
+
+/// A node that went back, or shows something foreign, gets the present state again: as a commit that supersedes what
+/// it was last known to have, so that every device accepts it.
+fn heal(mut v: Vault, name: &str) -> Result<u8> {
+    let mut node = v.node(name)?;
+    let refs = node.remote.refs()?;
+    let now = refs.get(MAIN).copied();
+    let Some(head) = round::head(&v.device)? else { return Err(sync::nothing_yet()) };
+    let seen = v.device.git.get_ref(&history::seen_ref(name))?;
+    let mut says = Says { summary: Some(format!("{name} was healed")), ..Says::default() };
+    says.supersedes = seen.filter(|s| *s != head);
+    if let Some(lost) = says.supersedes {
+        if history::contains(&v.device, &head, &lost)? {
+            says.supersedes = None; // Our head contains it: nothing has to be superseded.
+        }
+    }
+    let head = match says.supersedes {
+        None => head,
+        Some(_) => {
+            let tree = secure::tree_of(&v.device, &head)?;
+            let mut packs = Packs::new(&v.device.git);
+            let commit = commit::write_own(&mut v.device, &mut packs, tree, Some(head), says)?;
+            packs.finish()?;
+            secure::set_pending(&mut v.device, &commit)?;
+            v.device.state.commit()?;
+            secure::bring(&mut v.device)?;
+            commit
+        }
+    };
+    // What the node shows may be unknown here: then everything is sent.
+    let have: Vec<_> = now.into_iter().filter(|o| v.device.git.contains(o).unwrap_or(false)).collect();
+    let oids = v.device.git.closure(&[head], &have)?;
+    let mut pack = v.device.git.pack_source(oids)?;
+    let update = RefUpdate { name: MAIN.into(), old: now, new: Some(head) };
+    match node.remote.push(&[update], false, &mut pack)?.first() {
+        Some(RefStatus::Ok) => {}
+        Some(RefStatus::Refused(text)) => {
+            return Err(Error::failed(format!("{name} ({}) refused to go forward: {}", node.place, crate::path::printable(text.as_bytes())))
+                .detail("a node that refuses forced updates has to be emptied by its owner first"));
+        }
+        None => return Err(Error::failed(format!("{name} did not answer"))),
+    }
+    exchange::remember(&v.device, name, &head)?;
+    let files = v.device.state.count(Table::Head)?.0;
+    println!("{name} has the present state again: {}", voice::files(files));
+    Ok(0)
+}
+
+#[cfg(feature = "ssh")]
+type Server = crate::ssh::remote::SshRemote;
+
+#[cfg(feature = "ssh")]
+fn server(places: &Places, name: &str, f: impl FnOnce(&mut Server, &str) -> Result<()>) -> Result<u8> {
+    let config = open::config(places)?;
+    let r = config.remotes.iter().find(|r| r.name == name).ok_or_else(|| Error::new(Kind::Usage, format!("there is no storage node called {name}")))?;
+    match nodes::at(&r.url, places)?.0 {
+        nodes::Node::Ssh(mut remote) => f(&mut remote, &r.url).map(|()| 0),
+        nodes::Node::Local(..) => Err(nodes::only_servers(name)),
+    }
+}
+
+#[cfg(feature = "ssh")]
+fn trust(r: &mut Server, url: &str, fingerprint: &str) -> Result<()> {
+    r.trust(fingerprint)?;
+    println!("the host key of {url} is on file now");
+    Ok(())
+}
+
+#[cfg(feature = "ssh")]
+fn authorize(r: &mut Server, name: &str, keyline: &str) -> Result<()> {
+    r.authorize(keyline)?;
+    println!("{name} lets that key in now");
+    Ok(())
+}
+
+#[cfg(not(feature = "ssh"))]
+fn server(_: &Places, name: &str, _: impl FnOnce(&mut (), &str) -> Result<()>) -> Result<u8> {
+    Err(nodes::only_servers(name))
+}
+
+#[cfg(not(feature = "ssh"))]
+fn trust(_: &mut (), _: &str, _: &str) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(not(feature = "ssh"))]
+fn authorize(_: &mut (), _: &str, _: &str) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Passwords and recovery keys: typed, from a file, from a command; never in an argument, never in the environment.
+
+use super::args::Secrets;
+use super::places::{self, Places};
+use crate::config::Config;
+use crate::crypt::{Master, VaultKeys, header, keyfile, recovery};
+use crate::error::{Class, Error, Kind, Result};
+use crate::id::Id;
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Secret bytes.
+pub type Secret = Zeroizing<Vec<u8>>;
+
+const LIMIT: u64 = 64 * 1024;
+const TRIES: u32 = 3;
+
+/// True if somebody can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for a line without showing it.
+pub fn ask_hidden(prompt: &str) -> Result<Secret> {
+    let line = rpassword::prompt_password(prompt).map_err(|e| Error::from(e).at("can't ask for a password"))?;
+    Ok(Zeroizing::new(line.into_bytes()))
+}
+
+/// Asks for a line.
+pub fn ask(prompt: &str) -> Result<String> {
+    eprint!("{prompt}");
+    std::io::stderr().flush()?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim().to_string())
+}
+
+/// A secret from a file (`-`: standard input), without its final newline.
+pub fn from_file(path: &str) -> Result<Secret> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    if path == "-" {
+        std::io::stdin().lock().take(LIMIT).read_to_end(&mut bytes)?;
+    } else {
+        *bytes = places::read(Path::new(path), LIMIT)?;
+    }
+    Ok(Zeroizing::new(keyfile::without_newline(&bytes).to_vec()))
+}
+
+fn from_command(command: &str) -> Result<Secret> {
+    let out = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(std::process::Stdio::inherit())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|e| Error::from(e).at("password_command"))?;
+    if !out.status.success() {
+        return Err(Error::new(Kind::Secret, format!("password_command failed ({})", out.status)).detail("nothing was changed"));
+    }
+    let bytes = Zeroizing::new(out.stdout);
+    Ok(Zeroizing::new(keyfile::without_newline(&bytes).to_vec()))
+}
+
+/// The password of this device where it is not typed.
+fn unattended(args: &Secrets, config: Option<&Config>) -> Result<Option<Secret>> {
+    if let Some(f) = &args.password_file {
+        return from_file(f).map(Some);
+    }
+    match config {
+        Some(Config { password_command: Some(c), .. }) => from_command(c).map(Some),
+        Some(Config { password_file: Some(f), .. }) => from_file(&f.display().to_string()).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// A new password for this device, typed twice.
+pub fn new_password(args: &Secrets) -> Result<Secret> {
+    if let Some(p) = unattended(args, None)? {
+        return if p.is_empty() { Err(Error::new(Kind::Usage, "the password file is empty")) } else { Ok(p) };
+    }
+    if !can_ask() {
+        return Err(Error::new(Kind::Usage, "a password is needed, and there is no terminal to ask for it")
+            .remedy("do", "sharelock ... --password-file FILE"));
+    }
+    for _ in 0..TRIES {
+        let one = ask_hidden("password for this device:\n")?;
+        if one.is_empty() {
+            eprintln!("an empty password protects nothing, once more");
+            continue;
+        }
+        if *ask_hidden("once more:\n")? == *one {
+            return Ok(one);
+        }
+        eprintln!("they differ, both once more");
+    }
+    Err(Error::new(Kind::Secret, "no password was set").detail("nothing was changed"))
+}
+
+/// Unlocks the vault's key on this device.
+pub fn unlock(places: &Places, args: &Secrets, config: Option<&Config>) -> Result<(Master, Id)> {
+    if places.unlocked.exists() && args.password_file.is_none() {
+        return read_unlocked(places);
+    }
+    if !places.key.exists() {
+        return Err(Error::new(Kind::Usage, format!("there is no vault on this device yet ({} is missing)", places.short(&places.key)))
+            .remedy("to make one", "sharelock init")
+            .remedy("to join one", "sharelock join URL"));
+    }
+    let file = places::read(&places.key, 4096)?;
+    if let Some(p) = unattended(args, config)? {
+        return keyfile::open(&file, &p).map_err(wrong);
+    }
+    if !can_ask() {
+        return Err(Error::new(Kind::Secret, "the vault's password is needed, and there is no terminal to ask for it")
+            .remedy("do", "sharelock ... --password-file FILE"));
+    }
+    let (_, cost) = keyfile::peek(&file)?;
+    let wait = (u64::from(cost.memory) * u64::from(cost.passes) / 100_000).max(1);
+    let mut prompt = format!("password for the vault (checking takes about {wait} s):\n");
+    for left in (0..TRIES).rev() {
+        let typed = ask_hidden(&prompt)?;
+        match keyfile::open(&file, &typed) {
+            Err(e) if e.kind() == Kind::Secret && left > 0 => {
+                eprintln!("that is not the password. {left} {} left", if left == 1 { "try" } else { "tries" });
+                prompt = "password:\n".into();
+            }
+            other => return other.map_err(wrong),
+        }
+    }
+    Err(wrong(Error::new(Kind::Secret, "wrong password")))
+}
+
+fn wrong(e: Error) -> Error {
+    match e.kind() {
+        Kind::Secret => Error::new(Kind::Secret, "wrong password, nothing was changed")
+            .remedy("to set a new one with the key on paper", "sharelock passwd --recovery-key"),
+        _ => e,
+    }
+}
+
+/// The unlocked key of `--start-without-password`: header K, vault id, master; 56 bytes that only the owner may read.
+pub fn write_unlocked(places: &Places, master: &Master, vault: &Id) -> Result<()> {
+    let mut bytes = Zeroizing::new(header::bytes(header::Type::Key, 0).to_vec());
+    bytes.extend_from_slice(&vault.0);
+    bytes.extend_from_slice(master.as_bytes());
+    places::write_private(&places.unlocked, &bytes)
+}
+
+fn read_unlocked(places: &Places) -> Result<(Master, Id)> {
+    let path = &places.unlocked;
+    if places::is_open_to_others(path) {
+        return Err(Error::new(Kind::Usage, format!("{} can be read by others", places.short(path)))
+            .remedy("do", format!("chmod 600 {}", places.short(path))));
+    }
+    let bytes = Zeroizing::new(places::read(path, 4096)?);
+    header::check(&bytes, header::Type::Key)?;
+    let (Ok(vault), Ok(master)) = (bytes[8..24].try_into(), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default())) else {
+        return Err(Error::integrity(Class::Form, format!("{} is damaged", places.short(path))));
+    };
+    let master = Zeroizing::new(master);
+    Ok((Master::from_bytes(&master), Id(vault)))
+}
+
+/// Prints the recovery key as `init` shows it.
+pub fn show_recovery(master: &Master, out: &mut dyn Write) -> Result<()> {
+    for row in recovery::print(master).chunks(4).enumerate() {
+        let (r, groups) = row;
+        let line: Vec<String> = groups.iter().enumerate().map(|(i, g)| format!("{} {}", r * 4 + i + 1, g.as_str())).collect();
+        writeln!(out, "    {}", line.join("   "))?;
+    }
+    Ok(())
+}
+
+/// The recovery key as text, for a file.
+pub fn recovery_text(master: &Master) -> Zeroizing<String> {
+    let groups = recovery::print(master);
+    let all: Vec<&str> = groups.iter().map(|g| g.as_str()).collect();
+    Zeroizing::new(all.join(" ") + "\n")
+}
+
+/// Reads a recovery key: from a file, or typed group by group.
+pub fn read_recovery(file: Option<&str>) -> Result<Master> {
+    if let Some(f) = file {
+        let bytes = from_file(f)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Error::new(Kind::Secret, "the recovery key file is not text"))?;
+        return recovery::parse(text);
+    }
+    if !can_ask() {
+        return Err(Error::new(Kind::Usage, "the recovery key is needed, and there is no terminal to ask for it")
+            .remedy("do", "sharelock ... --recovery-key-file FILE"));
+    }
+    eprintln!("recovery key, group by group (or start again with --key-file F):");
+    let mut groups = [[0u8; 7]; recovery::GROUPS];
+    let mut g = 0;
+    while g < recovery::GROUPS {
+        let line = Zeroizing::new(ask(&format!("  {} ", g + 1))?);
+        if line.is_empty() {
+            return Err(Error::new(Kind::Secret, "no recovery key").detail("nothing was changed"));
+        }
+        // Several groups on one line, with or without their numbers.
+        for word in line.split_whitespace().filter(|w| w.len() > 2) {
+            if g >= recovery::GROUPS {
+                break;
+            }
+            match recovery::parse_group(g, word) {
+                Ok(d) => {
+                    groups[g] = d;
+                    g += 1;
+                }
+                Err(e) => {
+                    eprintln!("{e}, once more");
+                    break;
+                }
+            }
+        }
+    }
+    recovery::join(&groups)
+}
+
+/// Keys of a master, checked against a `vault` file.
+pub fn keys_for(master: &Master, vault_file: &[u8]) -> Result<(VaultKeys, Id)> {
+    let keys = VaultKeys::new(master);
+    let id = keys.open_vault_file(vault_file).map_err(|e| match e.kind() {
+        Kind::Integrity(Class::Auth) => Error::new(Kind::Secret, "this key is of another vault").detail("nothing was changed"),
+        _ => e,
+    })?;
+    Ok((keys, id))
+}

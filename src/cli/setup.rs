@@ -1,0 +1,313 @@
+//! `init` and `join`.
+
+use super::args::{Init, Join, Secrets};
+use super::open::{self, Vault};
+use super::places::{self, Places};
+use super::{nodes, secret, sync, voice};
+use crate::agent::round;
+use crate::clock::Random;
+use crate::clock::system::OsRandom;
+use crate::config::{self, Config, Remote as Configured};
+use crate::crypt::{Master, keyfile};
+use crate::error::{Error, Kind, Result};
+use crate::git::{Remote, Type, limit, object};
+use crate::id::Id;
+use crate::mirror::secure::MAIN;
+use crate::mirror::{scan, sealed};
+use crate::state::{State, Table};
+use crate::tree::Writer;
+use std::path::{Path, PathBuf};
+
+/// The folders and the name of a new device, checked.
+struct Plan {
+    share: PathBuf,
+    secure: PathBuf,
+    device: String,
+}
+
+fn plan(places: &Places, share: &Option<String>, secure: &Option<String>, device: &Option<String>) -> Result<Plan> {
+    if places.config.exists() || places.key.exists() {
+        return Err(Error::new(Kind::Usage, format!("this device has a vault already ({})", places.short(&places.config)))
+            .detail("nothing was changed")
+            .remedy("another one beside it", "sharelock --vault NAME init"));
+    }
+    let path = |given: &Option<String>, default: &str| -> Result<PathBuf> {
+        let p = config::expand(given.as_deref().unwrap_or(default), &places.home);
+        Ok(std::path::absolute(p)?)
+    };
+    let (share, secure) = (path(share, "~/share")?, path(secure, "~/secure")?);
+    let real = |p: &Path| -> PathBuf {
+        // As far as it is there: what is not there yet cannot be a link.
+        let mut there = p.to_path_buf();
+        let mut rest = Vec::new();
+        while !there.exists() {
+            match (there.file_name().map(|n| n.to_os_string()), there.parent().map(Path::to_path_buf)) {
+                (Some(n), Some(up)) => {
+                    rest.push(n);
+                    there = up;
+                }
+                _ => break,
+            }
+        }
+        let mut out = there.canonicalize().unwrap_or(there);
+        rest.into_iter().rev().for_each(|n| out.push(n));
+        out
+    };
+    let all = [("share", real(&share)), ("secure", real(&secure)), ("the configuration", real(&places.config_dir)), ("the state", real(&places.state_dir))];
+    for (i, (a, pa)) in all.iter().enumerate() {
+        for (b, pb) in all.iter().skip(i + 1) {
+            if i < 2 && (pa.starts_with(pb) || pb.starts_with(pa)) {
+                return Err(Error::new(Kind::Usage, format!("{a} and {b} may not lie in each other: {} and {}", pa.display(), pb.display()))
+                    .detail("one would be synced into the other, again and again. nothing was changed"));
+            }
+        }
+    }
+    let device = match device {
+        Some(d) => d.clone(),
+        None => hostname(),
+    };
+    if Writer::new(&device).is_none() {
+        return Err(Error::new(Kind::Usage, format!("{device:?} cannot be a device's name: 1 to 32 bytes without spaces, /, ( and )"))
+            .remedy("do", "sharelock init --device NAME"));
+    }
+    Ok(Plan { share, secure, device })
+}
+
+fn hostname() -> String {
+    let node = rustix::system::uname();
+    let name: String = node.nodename().to_string_lossy().chars().take_while(|c| *c != '.').filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
+    if name.is_empty() { "device".into() } else { name }
+}
+
+fn make_folders(p: &Plan) -> Result<()> {
+    for dir in [&p.share, &p.secure] {
+        std::fs::create_dir_all(dir).map_err(|e| Error::from(e).at(format!("can't make {}", dir.display())))?;
+    }
+    Ok(())
+}
+
+fn write_config(places: &Places, p: &Plan, remotes: &[Configured]) -> Result<Config> {
+    let text = config::write(&places.short(&p.share), &places.short(&p.secure), &p.device, None, remotes);
+    places::write_private(&places.config, text.as_bytes())?;
+    open::config(places)
+}
+
+/// Makes a vault.
+pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
+    let p = plan(&places, &a.share, &a.secure, &a.device)?;
+    let remotes: Vec<Configured> = a.remote.iter().map(|url| Configured { name: "origin".into(), url: absolute(url, &places) }).collect();
+    places.make()?;
+    let lock = places.lock()?;
+    // The node first: it is what fails most often, and nothing has been made yet.
+    for r in &remotes {
+        let mut node = nodes::open(r, &places)?;
+        if a.create {
+            node.remote.create()?;
+        }
+        if node.remote.refs()?.contains_key(MAIN) {
+            return Err(Error::new(Kind::Usage, format!("{} has a vault already", node.place))
+                .detail("nothing was changed")
+                .remedy("to use it on this device", format!("sharelock join {}", r.url)));
+        }
+    }
+    if std::fs::read_dir(p.secure.join(".git")).is_ok() {
+        return Err(Error::new(Kind::Usage, format!("{} is a git repository already", places.short(&p.secure)))
+            .detail("nothing was changed")
+            .remedy("another folder", "sharelock init --secure DIR"));
+    }
+    if !secret::can_ask() && a.recovery_key_out.is_none() {
+        return Err(Error::new(Kind::Usage, "without a terminal the recovery key has to go into a file")
+            .remedy("do", "sharelock init --recovery-key-out FILE --password-file FILE"));
+    }
+    let (files, bytes) = measure(&p.share);
+    eprintln!("share   {}    {}, {}, none of them will be moved or changed", places.short(&p.share), voice::files(files), voice::size(bytes));
+    eprintln!("secure  {}   new, needs about {}", places.short(&p.secure), voice::size(bytes + bytes / 16 + files * 1200));
+    eprintln!("device  {}", p.device);
+    let master = Master::random(&mut OsRandom)?;
+    let mut vault = Id::ROOT;
+    OsRandom.fill(&mut vault.0)?;
+    keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
+    let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
+    make_folders(&p)?;
+    let config = write_config(&places, &p, &remotes)?;
+    let share = open::disk(&config.share, &places)?;
+    scan::mark_root(&share, &vault)?;
+    let mut v = open::assemble(places, config, lock, master, vault)?;
+    if checked {
+        v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
+    }
+    round::found(&mut v.device)?;
+    first_sync(v, |v, n| {
+        println!("done: {} are encrypted{}", voice::files(n), if v.config.remotes.is_empty() { "" } else { " and stored on origin" });
+        match v.config.remotes.first() {
+            Some(r) => println!("  another device      sharelock join {}", r.url),
+            None => println!("  a storage node      sharelock remote add --create NAME URL"),
+        }
+    })
+}
+
+/// A local path as an absolute one, for it stands in the configuration.
+fn absolute(url: &str, places: &Places) -> String {
+    match nodes::local_path(url, places) {
+        Some(path) if !url.starts_with("file://") => path.display().to_string(),
+        _ => url.to_string(),
+    }
+}
+
+fn measure(dir: &Path) -> (u64, u64) {
+    let (mut files, mut bytes) = (0, 0);
+    let mut todo = vec![dir.to_path_buf()];
+    while let Some(d) = todo.pop() {
+        for e in std::fs::read_dir(d).into_iter().flatten().flatten() {
+            match e.file_type() {
+                Ok(t) if t.is_dir() => todo.push(e.path()),
+                Ok(_) => {
+                    files += 1;
+                    bytes += e.metadata().map_or(0, |m| m.len());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    (files, bytes)
+}
+
+fn keep_key(places: &Places, secrets: &Secrets, master: &Master, vault: &Id, without_password: bool) -> Result<()> {
+    if without_password {
+        secret::write_unlocked(places, master, vault)?;
+        if secrets.password_file.is_none() && !secret::can_ask() {
+            return Ok(()); // A machine without a keyboard: no password at all.
+        }
+    }
+    let password = secret::new_password(secrets)?;
+    let file = keyfile::seal(master, vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
+    places::write_private(&places.key, &file)
+}
+
+/// Shows or writes the recovery key; true if the user has shown to have it.
+fn give_recovery(master: &Master, out: Option<&str>) -> Result<bool> {
+    if let Some(path) = out {
+        let path = std::path::absolute(path)?;
+        places::write_private(&path, secret::recovery_text(master).as_bytes())?;
+        eprintln!("the recovery key is in {}: keep it away from this machine", path.display());
+        return Ok(false);
+    }
+    eprintln!("\nthis is the recovery key. it opens the vault without a password, for ever:\n");
+    secret::show_recovery(master, &mut std::io::stderr())?;
+    eprintln!("\nwrite it on paper and keep it away from this machine. whoever has it can read");
+    eprintln!("everything; without it and without the password nobody can, we neither.");
+    let mut pick = [0u8; 2];
+    OsRandom.fill(&mut pick)?;
+    let (a, b) = (usize::from(pick[0] % 8), usize::from(pick[1] % 7));
+    let b = if b >= a { b + 1 } else { b };
+    let (a, b) = (a.min(b), a.max(b));
+    let groups = crate::crypt::recovery::print(master);
+    for _ in 0..3 {
+        let typed = secret::ask(&format!("to show that you have it, type groups {} and {} (Enter: later, `key check`):\n> ", a + 1, b + 1))?;
+        if typed.is_empty() {
+            return Ok(false);
+        }
+        let right = typed.split_whitespace().eq([groups[a].as_str(), groups[b].as_str()]);
+        if right {
+            eprintln!("right");
+            return Ok(true);
+        }
+        eprintln!("that is not what stands there");
+    }
+    Ok(false)
+}
+
+fn first_sync(mut v: Vault, done: impl FnOnce(&Vault, u64)) -> Result<u8> {
+    let out = sync::round(&mut v)?;
+    for p in &v.device.report.problems {
+        eprint!("{}", voice::problem(p));
+    }
+    let mut failed = None;
+    for n in out.nodes {
+        failed = n.error.or(failed);
+    }
+    if let Some(e) = failed {
+        return Err(e.detail("the vault is set up on this device; what could not be sent waits").remedy("when that is mended", "sharelock sync"));
+    }
+    let files = v.device.state.count(Table::Head)?.0;
+    done(&v, files);
+    Ok(0)
+}
+
+/// Sets up another device.
+pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
+    let p = plan(&places, &a.share, &a.secure, &a.device)?;
+    places.make()?;
+    let lock = places.lock()?;
+    eprintln!("device  {}   (another name: --device NAME)", p.device);
+    let remote = Configured { name: "origin".into(), url: absolute(&a.url, &places) };
+    let mut node = nodes::open(&remote, &places)?;
+    let refs = nodes::let_in(&mut node, &places, &p.device)?;
+    let Some(head) = refs.get(MAIN).copied() else {
+        return Err(Error::new(Kind::Failed, format!("{} has no vault yet", node.place))
+            .detail("nothing was changed")
+            .remedy("to make one there", format!("sharelock init --remote {}", a.url)));
+    };
+    if std::fs::read_dir(&p.secure).is_ok_and(|mut d| d.next().is_some()) {
+        return Err(Error::new(Kind::Usage, format!("{} is not empty", places.short(&p.secure)))
+            .detail("nothing was changed")
+            .remedy("another folder", "sharelock join URL --secure DIR"));
+    }
+    let had_secure = p.secure.exists();
+    make_folders(&p)?;
+    let got = fetch_and_unlock(&places, &p, &a, &mut node, &head);
+    let (master, vault) = match got {
+        Ok(got) => got,
+        Err(e) => {
+            // Only ciphertext that was just fetched lies there.
+            let _ = if had_secure { std::fs::remove_dir_all(p.secure.join(".git")) } else { std::fs::remove_dir_all(&p.secure) };
+            return Err(e);
+        }
+    };
+    keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
+    let config = write_config(&places, &p, std::slice::from_ref(&remote))?;
+    let share = open::disk(&config.share, &places)?;
+    scan::mark_root(&share, &vault)?;
+    let (had, _) = measure(&config.share);
+    if had > 1 {
+        eprintln!("{} has {} already: what is the same as in the vault is not fetched, what is only here is added,", places.short(&config.share), voice::files(had - 1));
+        eprintln!("  and of what differs both versions are kept");
+    }
+    let mut v = open::assemble(places, config, lock, master, vault)?;
+    if a.key_file.is_none() {
+        v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
+    }
+    let c = crate::mirror::commit::open(&v.device.git, &v.device.keys, &vault, &head)?;
+    let by = c.details.device_name.as_ref().map_or("several devices", |n| n.as_str()).to_string();
+    eprintln!("the vault is at change {}, made by {by} {}", voice::count(c.details.height), voice::time(c.details.time));
+    first_sync(v, |_, n| println!("done: this device has everything: {}", voice::files(n)))
+}
+
+/// Fetches the history, so that the key can be checked against the vault it is for.
+fn fetch_and_unlock(places: &Places, p: &Plan, a: &Join, node: &mut round::StorageNode<nodes::Node>, head: &crate::id::Oid) -> Result<(Master, Id)> {
+    let secure = open::disk(&p.secure, places)?;
+    let git = open::repository(&secure)?;
+    let mut ingest = git.ingest()?;
+    node.remote.fetch(&[*head], &[], &mut ingest)?;
+    ingest.finish()?;
+    let tree = object::commit_tree(&git.read(head, Type::Commit, limit::COMMIT)?)?;
+    let file = git.read(&sealed::vault_entry(&git, &tree)?, Type::Blob, 64)?;
+    let master = match &a.key_file {
+        Some(f) => {
+            let bytes = places::read(Path::new(f), 4096)?;
+            let password = match &a.key_password_file {
+                Some(f) => secret::from_file(f)?,
+                None if secret::can_ask() => secret::ask_hidden("password of that key file:\n")?,
+                None => {
+                    return Err(Error::new(Kind::Usage, "the key file's password is needed, and there is no terminal to ask for it")
+                        .remedy("do", "sharelock join URL --key-file F --key-password-file F"));
+                }
+            };
+            keyfile::open(&bytes, &password)?.0
+        }
+        None => secret::read_recovery(a.recovery_key_file.as_deref())?,
+    };
+    let (keys, vault) = secret::keys_for(&master, &file)?;
+    crate::mirror::commit::open(&git, &keys, &vault, head)?;
+    Ok((master, vault))
+}

@@ -1,0 +1,242 @@
+//! `sync` and `status`.
+
+use super::args::Status;
+use super::open::{self, Vault, key};
+use super::places::Places;
+use super::voice;
+use crate::agent::round::{self, Outcome};
+use crate::clock::{Clock, Time, system::System};
+use crate::error::{Error, Kind, Result};
+use crate::files::real::Disk;
+use crate::git::store::{Store, dir_at};
+use crate::id::Oid;
+use crate::mirror::{Problem, history};
+use crate::path::RelPath;
+use crate::state::db::Db;
+use crate::state::{State, Table, key as state_key};
+use crate::tree::conflict;
+use serde_json::{Value, json};
+
+/// One full round, both ways.
+pub fn sync(mut v: Vault) -> Result<u8> {
+    let started = std::time::Instant::now();
+    if v.rebuilt {
+        eprintln!("the state database was damaged and is made anew; the old one is kept beside it");
+    }
+    let out = round(&mut v)?;
+    for p in &v.device.report.problems {
+        eprint!("{}", voice::problem(p));
+    }
+    if let Some(b) = &v.device.report.brake {
+        return Err(voice::brake(b, v.config.device.as_str()));
+    }
+    let (files, _, bytes) = v.device.state.count(Table::Head)?;
+    let mut worst = None;
+    for n in out.nodes {
+        if let Some(e) = n.error {
+            worst = match worst {
+                Some(w) if rank(&w) >= rank(&e) => {
+                    voice::error(&e);
+                    Some(w)
+                }
+                other => {
+                    if let Some(w) = other {
+                        voice::error(&w);
+                    }
+                    Some(e)
+                }
+            };
+        }
+    }
+    if let Some(e) = worst {
+        return Err(e);
+    }
+    if v.device.report.again || v.device.report.problems.iter().any(|p| !p.note) {
+        println!("in sync but for what is named above: {}, {}", voice::files(files), voice::size(bytes));
+        return Ok(1);
+    }
+    let secs = started.elapsed().as_secs_f64();
+    println!("in sync: {}, {}{} ({secs:.1} s)", voice::files(files), voice::size(bytes), stored(v.config.remotes.len()));
+    Ok(0)
+}
+
+/// Integrity before reachability.
+fn rank(e: &Error) -> u8 {
+    e.exit_code()
+}
+
+fn stored(nodes: usize) -> String {
+    match nodes {
+        0 => ", on this device only (no storage node yet)".into(),
+        1 => ", stored on 1 storage node".into(),
+        n => format!(", stored on {n} storage nodes"),
+    }
+}
+
+/// Runs a round and notes for `status` what came of it.
+pub fn round(v: &mut Vault) -> Result<Outcome> {
+    let mut nodes = v.nodes()?;
+    let result = round::run(&mut v.device, &mut nodes);
+    let now = System.now();
+    if let Ok(out) = &result {
+        for n in &out.nodes {
+            let name = format!("{}{}", key::NODE, n.name);
+            let before = v.device.state.value(&name)?.and_then(|b| serde_json::from_slice::<Value>(&b).ok());
+            let success = match &n.error {
+                None => json!(now.s),
+                Some(_) => before.map_or(Value::Null, |b| b["success"].clone()),
+            };
+            let error = n.error.as_ref().map(|e| (e.to_string(), e.exit_code()));
+            let text = json!({"success": success, "error": error, "head": n.head.map(|h| h.to_string())});
+            v.device.state.set_value(&name, Some(text.to_string().as_bytes()))?;
+        }
+    }
+    let problems: Vec<Value> = v.device.report.problems.iter().map(problem_json).collect();
+    let brake = v.device.report.brake.as_ref().map(|b| voice::brake(b, v.config.device.as_str()).to_string());
+    let report = json!({"problems": problems, "brake": brake, "again": v.device.report.again});
+    v.device.state.set_value(key::REPORT, Some(report.to_string().as_bytes()))?;
+    v.device.state.commit()?;
+    result
+}
+
+fn problem_json(p: &Problem) -> Value {
+    json!({"path": p.path.as_ref().map(ToString::to_string), "what": p.what, "remedy": p.remedy, "note": p.note})
+}
+
+struct NodeStatus {
+    name: String,
+    url: String,
+    success: Option<Time>,
+    error: Option<String>,
+    head: Option<Oid>,
+}
+
+/// In sync or not: from the state, without a password.
+pub fn status(places: Places, args: &Status) -> Result<u8> {
+    let config = open::config(&places)?;
+    let lock = places.lock()?;
+    let state = Db::open(&places.state_dir.join("state.db"))?;
+    let secure = Disk::open(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
+    let git = Store::open(&secure, &dir_at(&secure, ".git")?)?;
+    let head = crate::mirror::secure::oid_value(&state, state_key::HEAD)?;
+    let report: Value = state.value(key::REPORT)?.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or(Value::Null);
+    let mut nodes = Vec::new();
+    for r in &config.remotes {
+        let last = state.value(&format!("{}{}", key::NODE, r.name))?.and_then(|b| serde_json::from_slice::<Value>(&b).ok());
+        let last = last.unwrap_or(Value::Null);
+        nodes.push(NodeStatus {
+            name: r.name.clone(),
+            url: r.url.clone(),
+            success: last["success"].as_i64().map(|s| Time { s, ns: 0 }),
+            error: last["error"][0].as_str().map(str::to_string),
+            head: git.get_ref(&history::seen_ref(&r.name))?,
+        });
+    }
+    let pending = pending(&state, &places, &config)?;
+    let conflicts = conflict_paths(&state)?;
+    let (files, _, bytes) = state.count(Table::Head)?;
+    drop(lock);
+    let problems: Vec<&Value> =
+        report["problems"].as_array().map(|a| a.iter().filter(|p| p["note"] != json!(true)).collect()).unwrap_or_default();
+    let brake = report["brake"].as_str();
+    let behind: Vec<&NodeStatus> = nodes.iter().filter(|n| n.head != head || n.error.is_some()).collect();
+    let in_sync = pending.is_empty() && behind.is_empty() && problems.is_empty() && brake.is_none() && head.is_some();
+    let code = match () {
+        () if brake.is_some() || !conflicts.is_empty() => 3,
+        () if !nodes.is_empty() && nodes.iter().all(|n| n.error.is_some()) => 5,
+        () if in_sync => 0,
+        () => 1,
+    };
+    if args.json {
+        let value = json!({
+            "in_sync": in_sync,
+            "files": files, "bytes": bytes,
+            "pending": {"files": pending.len(), "bytes": pending.iter().map(|p| p.1).sum::<u64>(), "paths": pending.iter().map(|p| p.0.to_string()).collect::<Vec<_>>()},
+            "head": head.map(|h| h.to_string()),
+            "remotes": nodes.iter().map(|n| json!({"name": n.name, "url": n.url, "head": n.head.map(|h| h.to_string()), "last_success": n.success.map(voice::iso), "error": n.error})).collect::<Vec<_>>(),
+            "devices": [{"name": config.device.as_str(), "online": true, "last_seen": voice::iso(System.now())}],
+            "conflicts": conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "problems": problems, "brake": brake,
+            "agent": {"running": false, "pid": null, "version": env!("CARGO_PKG_VERSION")},
+        });
+        println!("{value:#}");
+        return Ok(if args.check { code } else { 0 });
+    }
+    let total = format!("{}, {}", voice::files(files), voice::size(bytes));
+    if let Some(b) = brake {
+        println!("{b}");
+    } else if !pending.is_empty() {
+        let sum: u64 = pending.iter().map(|p| p.1).sum();
+        println!("{} wait to be sent ({})", voice::files(pending.len() as u64), voice::size(sum));
+        for (path, size) in pending.iter().take(5) {
+            println!("  send    {path}  {}", voice::size(*size));
+        }
+        if pending.len() > 5 {
+            println!("  and {} more", voice::count(pending.len() as u64 - 5));
+        }
+    } else if !problems.is_empty() {
+        println!("{}, the other files are in sync", voice::plural(problems.len() as u64, "problem"));
+    } else if !conflicts.is_empty() {
+        println!("in sync, {} {} for you (both versions are kept)", voice::plural(conflicts.len() as u64, "conflict"), if conflicts.len() == 1 { "waits" } else { "wait" });
+    } else if behind.is_empty() {
+        let place = match nodes.len() {
+            0 => "on this device only (no storage node yet)".into(),
+            n => format!("everything is stored on {n} of {n} storage nodes"),
+        };
+        println!("in sync: {total}, {place}");
+    } else {
+        println!("{total}, everything is stored on {} of {} storage nodes", nodes.len() - behind.len(), nodes.len());
+    }
+    for c in conflicts.iter().take(5) {
+        println!("  {c}");
+    }
+    if !conflicts.is_empty() {
+        println!("    do: sharelock conflicts");
+    }
+    for p in &problems {
+        println!("  {}   {}", p["path"].as_str().unwrap_or("~/secure"), p["what"].as_str().unwrap_or_default());
+        if let Some(r) = p["remedy"].as_str() {
+            println!("    do: {r}");
+        }
+    }
+    let width = nodes.iter().map(|n| n.name.len()).max().unwrap_or(0).max(7);
+    for n in &nodes {
+        let heard = match (&n.error, n.success) {
+            (Some(e), Some(t)) => format!("away since {} ({e})", voice::time(t)),
+            (Some(e), None) => format!("never heard ({e})"),
+            (None, Some(t)) => format!("last heard {}", voice::ago(t)),
+            (None, None) => "not asked yet".into(),
+        };
+        println!("  {:<width$}   {}   {heard}", n.name, n.url);
+    }
+    println!("  {:<width$}   {} (this one)", "devices", config.device.as_str());
+    Ok(if args.check { code } else { 0 })
+}
+
+/// Files whose version is not on a node yet are unknown without the key; what differs between share and ancestor is
+/// told by the disk alone.
+fn pending(state: &Db, places: &Places, config: &crate::config::Config) -> Result<Vec<(RelPath, u64)>> {
+    let share = open::disk(&config.share, places)?;
+    crate::mirror::scan::unsent(&share, state, &config.ignore)
+}
+
+/// Paths of head that have a conflict copy.
+pub fn conflict_paths<S: State>(state: &S) -> Result<Vec<RelPath>> {
+    let mut out = Vec::new();
+    let mut after = None;
+    loop {
+        let rows = state.rows(Table::Head, after.as_ref(), 256)?;
+        let Some(last) = rows.last() else { return Ok(out) };
+        after = Some(last.place.clone());
+        for row in rows {
+            if row.here().is_some_and(|n| !n.is_dir()) && conflict::parse(&row.place.name).is_some() {
+                out.extend(crate::mirror::overlay::Overlay::HEAD.path(state, &row.place)?);
+            }
+        }
+    }
+}
+
+/// The error of a verb that needs a vault with at least one commit.
+pub fn nothing_yet() -> Error {
+    Error::new(Kind::Failed, "there is nothing in this vault yet").remedy("do", "sharelock sync")
+}

@@ -1,0 +1,155 @@
+//! `verify`: every file decrypts and matches, every seal holds.
+
+use super::args::Verify;
+use super::open::Vault;
+use super::{sync, voice};
+use crate::agent::{exchange, round};
+use crate::error::{Class, Error, Kind, Result};
+use crate::files::Files;
+use crate::git::{Type, limit, object};
+use crate::mirror::overlay::Overlay;
+use crate::mirror::worktree::{self, Difference};
+use crate::mirror::{content, history, secure, versions};
+use crate::path::printable;
+use crate::state::{State, Table};
+use serde_json::json;
+
+/// Runs it. Exit code 6 if something is wrong.
+pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
+    round::recover(&mut v.device)?;
+    let head = round::head(&v.device)?.ok_or_else(sync::nothing_yet)?;
+    let mut bad: Vec<(String, String)> = Vec::new();
+    let mut files = 0u64;
+    let mut after = None;
+    loop {
+        let rows = v.device.state.rows(Table::Head, after.as_ref(), 256)?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.place.clone());
+        for row in rows {
+            let Some(version) = row.here().and_then(|n| n.file()) else { continue };
+            files += 1;
+            if let Err(e) = content::plaintext(&v.device.git, &v.device.keys, version, &mut |_| Ok(())) {
+                let path = Overlay::HEAD.path(&v.device.state, &row.place)?.map_or("?".into(), |p| p.to_string());
+                bad.push((path, e.to_string()));
+            }
+        }
+    }
+    // Every seal, and every object that the history names.
+    let commits = versions::commits(&v.device, &head).map(|c| c.len()).unwrap_or_else(|e| {
+        bad.push(("history".into(), e.to_string()));
+        0
+    });
+    if let Err(e) = v.device.git.complete(&head, &[]) {
+        bad.push(("history".into(), e.to_string()));
+    }
+    if let Err(e) = history::walk(&v.device, &[head], &[]) {
+        bad.push(("history".into(), e.to_string()));
+    }
+    let mut repaired = 0;
+    for (path, difference) in compare_all(&v)? {
+        let how = match difference {
+            Difference::Changed => "is damaged",
+            Difference::Missing => "is missing",
+            Difference::Extra => "is nothing of this vault",
+        };
+        if a.repair && difference != Difference::Extra && repair(&v, &path)? {
+            repaired += 1;
+            continue;
+        }
+        bad.push((format!("~/secure/{}", printable(&path)), how.to_string()));
+    }
+    if a.remote {
+        for mut node in v.nodes()? {
+            let ours = Some(head);
+            let checked = exchange::fetch(&mut v.device, &mut node, ours).and_then(|shown| match shown.head {
+                Some(theirs) => v.device.git.complete(&theirs, &[]),
+                None => Ok(()),
+            });
+            if let Err(e) = checked {
+                bad.push((node.name.clone(), e.to_string()));
+            }
+        }
+    }
+    if a.json {
+        let rows: Vec<_> = bad.iter().map(|(p, w)| json!({"path": p, "what": w})).collect();
+        println!("{:#}", json!({"files": files, "changes": commits, "repaired": repaired, "bad": rows}));
+    } else if repaired > 0 {
+        println!("{} made anew in ~/secure", voice::files(repaired));
+    }
+    if bad.is_empty() {
+        if !a.json {
+            println!("{} decrypt and match, {} are sealed", voice::files(files), voice::plural(commits as u64, "change"));
+        }
+        return Ok(0);
+    }
+    if a.json {
+        return Ok(6);
+    }
+    let mut e = Error::new(Kind::Integrity(Class::Auth), format!("{} not as they should be", if bad.len() == 1 { "1 thing is".into() } else { format!("{} things are", bad.len()) }));
+    for (path, what) in bad.iter().take(20) {
+        e = e.detail(format!("{path}: {what}"));
+    }
+    if bad.len() > 20 {
+        e = e.detail(format!("and {} more", bad.len() - 20));
+    }
+    Err(match a.repair {
+        true => e,
+        false => e.remedy("to make damaged files of ~/secure anew", "sharelock verify --repair"),
+    })
+}
+
+/// Secure against head's tree, every content read.
+fn compare_all(v: &Vault) -> Result<Vec<(Vec<u8>, Difference)>> {
+    let mut out = worktree::compare(&v.device)?;
+    let Some(mut index) = v.device.git.index()? else { return Ok(out) };
+    let mut entry = crate::git::index::Entry::default();
+    while index.next(&mut entry)? {
+        if out.iter().any(|(p, _)| *p == entry.path) {
+            continue;
+        }
+        let (dir, name) = match entry.path.iter().rposition(|c| *c == b'/') {
+            Some(i) => (&entry.path[..i], &entry.path[i + 1..]),
+            None => (&b""[..], &entry.path[..]),
+        };
+        let mut at = v.device.secure.root();
+        for part in dir.split(|c| *c == b'/').filter(|p| !p.is_empty()) {
+            at = v.device.secure.open_dir(&at, part)?;
+        }
+        if secure::blob_at(&v.device.secure, &at, name)? != Some(entry.oid) {
+            out.push((entry.path.clone(), Difference::Changed));
+        }
+    }
+    Ok(out)
+}
+
+/// Writes a file of secure again from the repository; `false` if the repository has no sound copy.
+fn repair(v: &Vault, path: &[u8]) -> Result<bool> {
+    let d = &v.device;
+    let Some(head) = round::head(d)? else { return Ok(false) };
+    let mut tree = secure::tree_of(d, &head)?;
+    let mut at = d.secure.root();
+    let parts: Vec<&[u8]> = path.split(|c| *c == b'/').collect();
+    for (i, part) in parts.iter().enumerate() {
+        let bytes = d.git.read(&tree, Type::Tree, limit::TREE)?;
+        let mut found = None;
+        for entry in object::entries(&bytes) {
+            let entry = entry?;
+            if entry.name == *part {
+                found = Some((entry.oid, entry.is_tree()));
+            }
+        }
+        match found {
+            Some((oid, true)) if i + 1 < parts.len() => {
+                tree = oid;
+                at = crate::git::store::ensure_dir(&d.secure, &at, part)?;
+            }
+            Some((oid, false)) if i + 1 == parts.len() => {
+                let Ok(content) = d.git.read(&oid, Type::Blob, limit::BLOB) else { return Ok(false) };
+                secure::put(d, &at, part, &content)?;
+                return Ok(true);
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}

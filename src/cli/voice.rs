@@ -1,0 +1,206 @@
+//! How sharelock speaks: sizes, times, counts, problems.
+
+use crate::clock::{Clock, Time, system::System};
+use crate::error::{Error, Remedy};
+use crate::mirror::{Brake, Problem};
+use crate::path::RelPath;
+use crate::tree::conflict::civil;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `1,204`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `1 file`, `1,204 files`.
+pub fn files(n: u64) -> String {
+    plural(n, "file")
+}
+
+/// `1 change`, `2 changes`.
+pub fn plural(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `2.1 kB`, `31 MB`: powers of 1000, two digits that mean something.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 || unit == "GB" {
+            return match unit {
+                "B" => format!("{bytes} B"),
+                _ if value < 9.95 => format!("{value:.1} {unit}"),
+                _ => format!("{value:.0} {unit}"),
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{bytes} B")
+}
+
+/// `today 14:02`, `yesterday 09:12`, `12 Feb 18:40`, `12 Feb 2024`.
+pub fn time(t: Time) -> String {
+    time_at(t, System.now(), |t| System.offset_minutes(t))
+}
+
+fn time_at(t: Time, now: Time, offset: impl Fn(Time) -> i16) -> String {
+    let local = |t: Time| t.s + i64::from(offset(t)) * 60;
+    let (then, today) = (local(t), local(now));
+    let (day, today) = (then.div_euclid(86_400), today.div_euclid(86_400));
+    let clock = format!("{:02}:{:02}", then.rem_euclid(86_400) / 3600, then.rem_euclid(3600) / 60);
+    match today - day {
+        0 => format!("today {clock}"),
+        1 => format!("yesterday {clock}"),
+        n => {
+            let (y, m, d) = civil(day);
+            let month = MONTHS[(m as usize - 1) % 12];
+            if (0..330).contains(&n) { format!("{d} {month} {clock}") } else { format!("{d} {month} {y}") }
+        }
+    }
+}
+
+/// `12 s ago`, `2 min ago`, `3 days ago`.
+pub fn ago(t: Time) -> String {
+    let s = (System.now().s - t.s).max(0) as u64;
+    match s {
+        0..=90 => format!("{s} s ago"),
+        91..=5400 => format!("{} min ago", s / 60),
+        5401..=129_600 => format!("{} h ago", s / 3600),
+        _ => format!("{} days ago", s / 86_400),
+    }
+}
+
+/// UTC, ISO 8601, for `--json`.
+pub fn iso(t: Time) -> String {
+    let (y, m, d) = civil(t.s.div_euclid(86_400));
+    let s = t.s.rem_euclid(86_400);
+    format!("{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
+}
+
+/// The first five, and how many more.
+pub fn first_five(names: &[String]) -> String {
+    let mut out = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 5 {
+        out.push_str(&format!(", {} more", count(names.len() as u64 - 5)));
+    }
+    out
+}
+
+/// A path of the share as a command line takes it.
+pub fn shell(path: &RelPath) -> String {
+    let text = path.to_string();
+    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%".contains(&c)) && !text.is_empty() {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// Prints an error: `sharelock: what`, details, remedies.
+pub fn error(e: &Error) {
+    eprint!("{}", error_text(e));
+}
+
+fn error_text(e: &Error) -> String {
+    let mut out = format!("sharelock: {e}\n");
+    for line in e.details() {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out.push_str(&remedies(e.remedies(), "  "));
+    out
+}
+
+/// Remedies with their commands in one column.
+fn remedies(all: &[Remedy], indent: &str) -> String {
+    let width = all.iter().map(|r| r.purpose.len() + 1).max().unwrap_or(0);
+    all.iter().map(|r| format!("{indent}{:<width$} {}\n", format!("{}:", r.purpose), r.command)).collect()
+}
+
+/// The brake's stop as an error.
+pub fn brake(b: &Brake, device: &str) -> Error {
+    let what = if b.sending { "on all devices" } else { "on this device" };
+    let mut folders: Vec<String> = Vec::new();
+    let mut rest = 0;
+    for (i, (path, n)) in b.folders.iter().enumerate() {
+        match path {
+            Some(p) if i < 3 => folders.push(format!("{p}/ ({})", files(*n))),
+            _ => rest += n,
+        }
+    }
+    if rest > 0 {
+        folders.push(format!("{} more", count(rest)));
+    }
+    let e = Error::new(
+        crate::error::Kind::Decision,
+        format!("stopped before deleting {} of {} ({}) {what}", count(b.files), files(b.of), size(b.bytes)),
+    )
+    .detail(folders.join(", "));
+    match b.sending {
+        true => e
+            .detail(format!("they are gone or overwritten in ~/share on {device}. nothing was sent;"))
+            .detail("the other devices and the storage nodes still have them all")
+            .remedy("to bring them back here", "sharelock undo")
+            .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code)),
+        false => e
+            .detail("another device deleted or overwrote them; they are untouched in ~/share here")
+            .remedy("to bring them back everywhere", "sharelock undo")
+            .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code)),
+    }
+}
+
+/// One problem as `status` shows it.
+pub fn problem(p: &Problem) -> String {
+    let mut out = match &p.path {
+        Some(path) => format!("  {path}   {}\n", p.what),
+        None => format!("  {}\n", p.what),
+    };
+    if let Some(r) = &p.remedy {
+        out.push_str(&format!("    do: {r}\n"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(["1", "1,204", "1,000,000"], [count(1), count(1204), count(1_000_000)].map(|s| s).each_ref().map(|s| s.as_str()));
+        for (n, want) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_140, "2.1 kB"), (31_000_000, "31 MB"), (3_100_000_000, "3.1 GB"), (999_999, "1.0 MB"), (5_000_000_000_000, "5000 GB")] {
+            assert_eq!(size(n), want);
+        }
+        assert_eq!((files(1), files(2)), ("1 file".into(), "2 files".into()));
+    }
+
+    #[test]
+    fn times() {
+        let now = Time { s: 1_772_374_512, ns: 0 }; // 2026-03-01 14:15:12 UTC
+        let at = |s| time_at(Time { s, ns: 0 }, now, |_| 60);
+        assert_eq!(at(now.s), "today 15:15");
+        assert_eq!(at(now.s - 86_400), "yesterday 15:15");
+        assert_eq!(at(now.s - 17 * 86_400), "12 Feb 15:15");
+        assert_eq!(at(now.s - 700 * 86_400), "31 Mar 2024");
+        assert_eq!(iso(now), "2026-03-01T14:15:12Z");
+    }
+
+    #[test]
+    fn an_error_has_three_parts() {
+        let e = Error::failed("what").because("why").detail("nothing was changed").remedy("do", "x y").remedy("if not", "z");
+        assert_eq!(error_text(&e), "sharelock: what: why\n  nothing was changed\n  do:     x y\n  if not: z\n");
+    }
+
+    #[test]
+    fn paths_for_the_shell() {
+        let p = |s: &str| shell(&RelPath::new(s.as_bytes()).unwrap());
+        assert_eq!((p("a/b.txt").as_str(), p("a b").as_str(), p("it's").as_str()), ("a/b.txt", "'a b'", "'it'\\''s'"));
+    }
+}
