@@ -51,8 +51,9 @@ const UNSYNCED: usize = 64;
 /// Paths that are reported by name at most; the rest is a number.
 const NAMED: u64 = 200;
 
-/// The value that is present while temporaries may lie in the share that no intent names.
-const LITTER: &str = "litter";
+/// The value that is present while no temporary lies in the share that no intent names. Absent in a new database: the
+/// one before it may have been lost in the middle of something.
+const SWEPT: &str = "swept";
 
 /// What an application did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,9 +118,9 @@ pub(crate) struct Work<'a, F: Files, S: State, C: Clock, R: Random> {
     unsynced: Vec<F::Dir>,
     /// Rows since the last commit.
     uncommitted: usize,
-    /// The value [`LITTER`] is set durably.
+    /// The value [`SWEPT`] is removed durably.
     flagged: bool,
-    /// A temporary may have stayed: the value stays, too.
+    /// A temporary may have stayed: the value does not come back.
     litter: bool,
     /// Free bytes as last asked, less what was written since.
     free: Option<u64>,
@@ -265,7 +266,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
         let left = self.left()?;
         self.d.state.set_value(key::EVEN, (left == 0).then_some(b"1"))?;
         if self.flagged && !self.litter {
-            self.d.state.set_value(LITTER, None)?;
+            self.d.state.set_value(SWEPT, Some(b"1"))?;
         }
         self.d.state.commit()?;
         if self.problems > NAMED {

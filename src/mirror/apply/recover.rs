@@ -3,24 +3,22 @@
 use super::check::{fits, same_but_ctime};
 use super::delete::is_the_one;
 use super::write::{discard, is_temporary};
-use super::{LITTER, PAGE, Work};
+use super::{SWEPT, Work};
 use crate::clock::{Clock, Random};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{Files, Kind};
-use crate::id::Id;
 use crate::mirror::Device;
-use crate::path::Name;
 use crate::state::{Intent, Row, State, Table};
-use crate::tree::{Node, Place};
+use crate::tree::Place;
 
-/// Settles all intents, then removes temporaries that no intent names (only after an application that did not end: a
-/// value in the database says so). To be called before anything is compared. The share is judged by what the intents
+/// Settles all intents, then removes temporaries that no intent names (only if the last application did not end, or the
+/// database is new: then a value in it is missing). To be called before anything is compared. The share is judged by what the intents
 /// say was on disk, so a user who edits or deletes between the crash and now is not overruled.
 ///
 /// Errors: those of the database and of the disk; nothing may be compared then.
 pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
     let intents = d.state.intents()?;
-    let unended = d.state.value(LITTER)?.is_some();
+    let unended = d.state.value(SWEPT)?.is_none();
     if intents.is_empty() && !unended {
         return Ok(());
     }
@@ -46,8 +44,8 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     }
     w.commit()?;
     if unended {
-        w.remove_litter()?;
-        w.d.state.set_value(LITTER, None)?;
+        w.sweep()?;
+        w.d.state.set_value(SWEPT, Some(b"1"))?;
         w.commit()?;
     }
     Ok(())
@@ -101,36 +99,46 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         self.put(&row)
     }
 
-    /// Removes temporaries in all directories that the ancestor knows.
-    fn remove_litter(&mut self) -> Result<()> {
-        self.remove_litter_in(Id::ROOT)?;
-        let mut after: Option<Place> = None;
-        loop {
-            let page = self.d.state.rows(Table::Anc, after.as_ref(), PAGE)?;
-            for row in &page {
-                if let Some(Node::Dir { id, .. }) = row.here() {
-                    self.remove_litter_in(*id)?;
-                }
-            }
-            match page.into_iter().last() {
-                Some(row) => after = Some(row.place),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    fn remove_litter_in(&mut self, id: Id) -> Result<()> {
-        let place = Place { dir: id, name: Name::new(*b"temporary files").expect("a name") };
-        let open = self.open(id);
-        let Some(Some(at)) = self.tolerate(&place, open)? else { return Ok(()) };
+    /// Removes temporaries in all directories of the disk: the ancestor may be new, and know none of them.
+    fn sweep(&mut self) -> Result<()> {
         let files = self.d.share.clone();
-        let Some(names) = self.tolerate(&place, files.list(&at))? else { return Ok(()) };
-        for (name, _) in names {
-            if is_temporary(&name) && files.stat(&at, &name)?.is_some_and(|s| matches!(s.kind, Kind::File | Kind::Link)) {
-                let gone = files.unlink(&at, &name);
-                self.tolerate(&place, gone)?;
+        // The directories on the way down, each with the names that are still to be looked at.
+        let mut stack = vec![(files.root(), None::<Vec<Box<[u8]>>>)];
+        while let Some((dir, names)) = stack.last_mut() {
+            let names = match names {
+                Some(names) => names,
+                None => {
+                    let list = skip_failures(files.list(dir))?.unwrap_or_default();
+                    names.insert(list.into_iter().filter(|(_, k)| may_be_of_use(*k)).map(|(name, _)| name).collect())
+                }
+            };
+            let Some(name) = names.pop() else {
+                stack.pop();
+                continue;
+            };
+            let dir = dir.clone();
+            match skip_failures(files.stat(&dir, &name))?.flatten().map(|s| s.kind) {
+                Some(Kind::Dir) => stack.extend(skip_failures(files.open_dir(&dir, &name))?.map(|below| (below, None))),
+                Some(Kind::File | Kind::Link) if is_temporary(&name) => {
+                    skip_failures(files.unlink(&dir, &name))?;
+                }
+                _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Directories are walked, and files and links may be temporaries.
+fn may_be_of_use(kind: Option<Kind>) -> bool {
+    kind != Some(Kind::Other)
+}
+
+/// What cannot be read or removed stays: it is in nobody's way, and the scan says what is wrong with it. Only the death
+/// of the device is passed on.
+fn skip_failures<T>(r: std::io::Result<T>) -> Result<Option<T>> {
+    match r.map_err(Error::from) {
+        Err(e) if e.is_stopped() => Err(e),
+        r => Ok(r.ok()),
     }
 }

@@ -427,6 +427,23 @@ fn a_user_edits_before_any_step_and_keeps_it() {
     }
 }
 
+#[test]
+fn what_a_lost_database_knew_of_temporaries_is_swept() {
+    let mut w = at(FIRST);
+    for path in [".sharelock-tmp-0123456789abcdef", "d/e/.sharelock-tmp-fedcba9876543210", ".sharelock-tmp-mine"] {
+        fs::write(w.share().join(path), "litter").unwrap();
+    }
+    w.start();
+    recover_intents(w.d()).unwrap();
+    assert_eq!(w.tree().len(), FIRST.len() + 3, "all is well: nothing is searched for");
+    w.d = None;
+    fs::remove_file(w.tmp.path().join("state.db")).unwrap();
+    w.start();
+    recover_intents(w.d()).unwrap();
+    let left: Vec<_> = w.tree().into_keys().filter(|p| p.contains("tmp")).collect();
+    assert_eq!(left, [".sharelock-tmp-mine"]);
+}
+
 /// The tests above can fail: with these mistakes they do.
 #[cfg(feature = "sim")]
 mod planted {

@@ -1,7 +1,7 @@
 //! Files and links written: a temporary beside the target, made durable, then put in its place.
 
 use super::check::{clean, same_but_ctime, seen_of};
-use super::{BATCH, BATCH_BYTES, LITTER, Work};
+use super::{BATCH, BATCH_BYTES, SWEPT, Work};
 use crate::clock::{Clock, Random};
 use crate::crypt::VaultKeys;
 use crate::error::{Class, Error, Kind, Result};
@@ -152,7 +152,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             return Ok(());
         }
         if !self.flagged {
-            self.d.state.set_value(LITTER, Some(b"1"))?;
+            self.d.state.set_value(SWEPT, None)?;
             self.commit()?;
             self.flagged = true;
         }
