@@ -49,6 +49,7 @@ pub struct Args {
     #[argh(switch)]
     pub version: bool,
     #[argh(subcommand)]
+    #[allow(missing_docs)]
     pub verb: Option<Verb>,
 }
 
@@ -162,6 +163,7 @@ pub struct Status {
 #[argh(subcommand, name = "remote")]
 pub struct RemoteVerbs {
     #[argh(subcommand)]
+    #[allow(missing_docs)]
     pub verb: RemoteVerb,
 }
 
@@ -324,6 +326,7 @@ pub struct Passwd {
 #[argh(subcommand, name = "key")]
 pub struct KeyVerbs {
     #[argh(subcommand)]
+    #[allow(missing_docs)]
     pub verb: KeyVerb,
 }
 
@@ -403,6 +406,7 @@ pub struct Undo {}
 #[argh(subcommand, name = "name")]
 pub struct NameVerbs {
     #[argh(subcommand)]
+    #[allow(missing_docs)]
     pub verb: NameVerb,
 }
 

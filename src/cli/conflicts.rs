@@ -48,7 +48,7 @@ pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
     println!("{} changed on two devices before they heard of each other", if n == 1 { "1 file was".into() } else { format!("{} files were", voice::count(n)) });
     for (path, copies) in &all {
         println!("  {path}");
-        let mut show = |label: &str, p: &RelPath| -> Result<()> {
+        let show = |label: &str, p: &RelPath| -> Result<()> {
             if let Some(x) = version(&v, p)? {
                 println!("    {label:<9} from {}, {}, {}   {p}", x.writer.as_str(), voice::time(x.mtime), voice::size(x.size));
             }

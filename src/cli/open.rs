@@ -31,8 +31,6 @@ pub struct Vault {
     pub places: Places,
     /// The device.
     pub device: RealDevice,
-    /// The master, for the verbs that need it.
-    pub master: Master,
     /// True if the database was damaged and a new one took its place.
     pub rebuilt: bool,
     _lock: File,
@@ -99,7 +97,7 @@ pub fn assemble(places: Places, config: Config, lock: File, master: Master, vaul
         settings,
         report: Report::default(),
     };
-    Ok(Vault { config, places, device, master, rebuilt, _lock: lock })
+    Ok(Vault { config, places, device, rebuilt, _lock: lock })
 }
 
 /// The disk at a configured folder.

@@ -15,6 +15,7 @@ mod pack_write;
 mod refs;
 pub mod store;
 mod walk;
+pub mod wire;
 mod zlib;
 
 use crate::error::Result;

@@ -1,1 +1,13 @@
-//! (in the making)
+//! Storage nodes by ssh: libssh2 with everything around it that libssh2 does not do right for us.
+//!
+//! - [`known_hosts`]: whether a server is who it was, by our own reading of the files.
+//! - [`config`]: what `~/.ssh/config` says of a host, in the part that we understand; the rest is refused by line.
+//! - [`session`]: a connection, its login, and channels as streams, with a time limit on every wait.
+//! - [`remote`]: a storage node: git's protocol over channels, and the few commands beside it.
+
+pub mod config;
+pub mod key;
+pub mod known_hosts;
+pub mod remote;
+pub mod session;
+pub mod url;

@@ -1,0 +1,97 @@
+//! Storage nodes by ssh, with a person at the terminal to ask.
+
+use super::places::Places;
+use super::secret;
+use crate::error::{Error, Kind, Result};
+use crate::git::Remote;
+use crate::id::Oid;
+use crate::ssh::remote::SshRemote;
+use crate::ssh::session::{Ask, Settings};
+use crate::ssh::url::Url;
+use crate::ssh::key;
+use std::collections::BTreeMap;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Asks at the terminal; without one every answer is no.
+struct Terminal;
+
+impl Ask for Terminal {
+    fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool {
+        if !secret::can_ask() {
+            return false;
+        }
+        eprintln!("{host} is new to this device. its {kind} key is\n  {fingerprint}");
+        eprintln!("the server shows its own with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub");
+        secret::ask("are they the same? [yes/No] ").is_ok_and(|a| a.eq_ignore_ascii_case("yes"))
+    }
+
+    fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>> {
+        hidden(&format!("passphrase of {}:\n", key.display()))
+    }
+
+    fn password(&mut self, user_at_host: &str) -> Option<Zeroizing<String>> {
+        hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now):\n"))
+    }
+}
+
+fn hidden(prompt: &str) -> Option<Zeroizing<String>> {
+    if !secret::can_ask() {
+        return None;
+    }
+    let bytes = secret::ask_hidden(prompt).ok()?;
+    let text = Zeroizing::new(String::from_utf8(bytes.to_vec()).ok()?);
+    (!text.is_empty()).then_some(text)
+}
+
+/// The name under which remedies speak of a node: the configured one, or `origin` before there is one.
+fn node_name(url: &str, places: &Places) -> String {
+    let config = super::open::config(places).ok();
+    config.and_then(|c| c.remotes.into_iter().find(|r| r.url == url).map(|r| r.name)).unwrap_or_else(|| "origin".into())
+}
+
+/// A node at a URL, and its host.
+pub fn open(url: &str, places: &Places) -> Result<(SshRemote, String)> {
+    let parsed = Url::parse(url)?;
+    let host = parsed.host.clone();
+    let settings = Settings {
+        home: places.home.clone(),
+        own_key: places.config_dir.join("id_ed25519"),
+        connect_timeout: 15,
+        idle_timeout: 120,
+        node: node_name(url, places),
+    };
+    Ok((SshRemote::new(parsed, settings, Box::new(Terminal)), host))
+}
+
+/// The refs of a node for a device that joins: makes a key of its own if none is accepted, says how to let it in, and
+/// waits for that at a terminal.
+pub fn let_in(remote: &mut SshRemote, name: &str, places: &Places, device: &str) -> Result<BTreeMap<String, Oid>> {
+    let refused = match remote.refs() {
+        Err(e) if e.kind() == Kind::Unreachable && e.what().contains("does not let") => e,
+        other => return other,
+    };
+    let line = key::make(&places.config_dir.join("id_ed25519"), device)?;
+    eprintln!("the server does not let this device in yet (no SSH key of it is accepted)");
+    eprintln!("do, on a device that has the vault (works on rsync.net too):");
+    eprintln!("  sharelock remote authorize {name} '{line}'");
+    eprintln!("or add that key to ~/.ssh/authorized_keys on {}", remote.host());
+    if !secret::can_ask() {
+        return Err(Error::new(Kind::Unreachable, refused.what().to_string()).detail("let this device's key in as said above, then join again"));
+    }
+    if remote.copy_own_key(&line)? {
+        eprintln!("let in");
+        return remote.refs();
+    }
+    eprintln!("waiting, Ctrl-C stops and loses nothing ...");
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        match remote.refs() {
+            Err(e) if e.kind() == Kind::Unreachable && e.what().contains("does not let") => {}
+            other => {
+                eprintln!("let in");
+                return other;
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A storage node by ssh: stock git on the other side, and the few commands beside it.
+
+use super::key;
+use super::session::{self, Ask, Channel, Connection, Settings};
+use super::url::{Url, quote};
+use crate::error::{Error, Kind, Result};
+use crate::git::wire::{self, Advertisement};
+use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::id::Oid;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// See the module. One connection is kept and used again.
+pub struct SshRemote {
+    url: Url,
+    settings: Settings,
+    ask: Box<dyn Ask>,
+    connection: Option<Connection>,
+}
+
+impl SshRemote {
+    /// A node that is not connected yet.
+    pub fn new(url: Url, settings: Settings, ask: Box<dyn Ask>) -> SshRemote {
+        SshRemote { url, settings, ask, connection: None }
+    }
+
+    /// The host, for messages.
+    pub fn host(&self) -> &str {
+        &self.url.host
+    }
+
+    fn exec(&mut self, command: &str) -> Result<Channel> {
+        // A kept connection may have died while nobody looked: once more on a new one.
+        if let Some(c) = &self.connection {
+            if let Ok(channel) = c.exec(command) {
+                return Ok(channel);
+            }
+            self.connection = None;
+        }
+        let connection = session::connect(&self.url, &self.settings, self.ask.as_mut())?;
+        let channel = connection.exec(command)?;
+        self.connection = Some(connection);
+        Ok(channel)
+    }
+
+    /// The path as a shell word; `~` stays the shell's.
+    fn path(&self) -> String {
+        match self.url.path.strip_prefix("~/") {
+            Some(rest) => format!("~/{}", quote(rest)),
+            None => quote(&self.url.path),
+        }
+    }
+
+    fn service(&mut self, name: &str) -> Result<(Channel, Advertisement)> {
+        let command = format!("{name} {}", self.path());
+        let mut channel = self.exec(&command)?;
+        match wire::advertisement(&mut channel) {
+            Ok(adv) => Ok((channel, adv)),
+            Err(e) if e.kind() == Kind::Unreachable => {
+                let (status, text) = channel.finish();
+                Err(self.no_service(name, status, &text, e))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Why git did not answer.
+    fn no_service(&self, name: &str, status: i32, text: &str, e: Error) -> Error {
+        let (host, path) = (&self.url.host, &self.url.path);
+        if status == 127 {
+            return Error::new(Kind::Unreachable, format!("{host} has no {name}: git is not installed there"));
+        }
+        if text.is_empty() {
+            return Error::new(Kind::Unreachable, format!("{host}: {e}")).detail("nothing is lost: what could not be sent waits on this device");
+        }
+        let missing = text.contains("not a git repository") || text.contains("does not exist") || text.contains("not appear to be a git repository");
+        let e = Error::new(Kind::Unreachable, format!("{host} can't use {path}: {text}"));
+        if missing { e.remedy("to make it there", "sharelock remote add --create NAME URL") } else { e }
+    }
+
+    /// Puts the key that the server shows on file, if it is the one with this fingerprint.
+    pub fn trust(&mut self, fingerprint: &str) -> Result<()> {
+        session::trust(&self.url, &self.settings, fingerprint)
+    }
+
+    /// Lets a key in: appends its line to `authorized_keys`, by shell, else by SFTP, else by the `dd` that restricted
+    /// providers allow.
+    pub fn authorize(&mut self, line: &str) -> Result<()> {
+        let line = key::check_line(line)
+            .ok_or_else(|| Error::new(Kind::Usage, "that is no line for authorized_keys: a type, a key and a name, as ssh-keygen prints it"))?
+            .to_string();
+        if self.connection.is_none() {
+            self.connection = Some(session::connect(&self.url, &self.settings, self.ask.as_mut())?);
+        }
+        let Some(c) = &self.connection else { return Err(Error::failed("not connected")) };
+        append_key(c, &line)
+    }
+
+    /// Logs in once with the server's password and puts this device's key there, as ssh-copy-id does; `false` if the
+    /// server takes no password or nobody gives one.
+    pub fn copy_own_key(&mut self, line: &str) -> Result<bool> {
+        match session::connect_by_password(&self.url, &self.settings, self.ask.as_mut())? {
+            Some(c) => append_key(&c, line).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+fn append_key(c: &Connection, line: &str) -> Result<()> {
+    let shell = "umask 077; mkdir -p ~/.ssh && cat >> ~/.ssh/authorized_keys";
+    let text = format!("{line}\n");
+    let by_command = |command: &str| -> bool {
+        let Ok(mut channel) = c.exec(command) else { return false };
+        channel.write_all(text.as_bytes()).is_ok() && channel.finish().0 == 0
+    };
+    if by_command(shell) {
+        return Ok(());
+    }
+    if let Some(sftp) = c.sftp() {
+        let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::APPEND | ssh2::OpenFlags::CREATE;
+        let _ = sftp.mkdir(Path::new(".ssh"), 0o700);
+        if let Ok(mut f) = sftp.open_mode(Path::new(".ssh/authorized_keys"), flags, 0o600, ssh2::OpenType::File) {
+            if f.write_all(text.as_bytes()).is_ok() {
+                return Ok(());
+            }
+        }
+    }
+    if by_command("dd of=.ssh/authorized_keys oflag=append conv=notrunc") {
+        return Ok(());
+    }
+    Err(Error::failed(format!("{} lets nobody write authorized_keys by ssh", c.host))
+        .detail("add this line there by the provider's own page:")
+        .detail(line.to_string()))
+}
+
+impl Remote for SshRemote {
+    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
+        let (mut channel, adv) = self.service("git-upload-pack")?;
+        let _ = channel.write_all(b"0000");
+        channel.finish();
+        Ok(adv.refs)
+    }
+
+    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+        let (mut channel, adv) = self.service("git-upload-pack")?;
+        let done = wire::fetch_over(&mut channel, &adv, want, have, sink);
+        if done.is_err() {
+            self.connection = None;
+        } else {
+            channel.finish();
+        }
+        done
+    }
+
+    fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
+        let (mut channel, adv) = self.service("git-receive-pack")?;
+        // Somebody was faster: nothing is sent, so no garbage stays at the server.
+        if updates.iter().any(|u| adv.refs.get(&u.name).copied() != u.old) {
+            let _ = channel.write_all(b"0000");
+            channel.finish();
+            return Ok(updates.iter().map(|_| RefStatus::Refused("it has moved".into())).collect());
+        }
+        let done = wire::push_over(&mut channel, &adv, updates, atomic, pack);
+        if done.is_err() {
+            self.connection = None;
+        } else {
+            channel.finish();
+        }
+        done
+    }
+
+    fn create(&mut self) -> Result<()> {
+        let path = self.path();
+        let mut last = String::new();
+        for flags in ["-b main --object-format=sha1 ", "-b main ", ""] {
+            let mut channel = self.exec(&format!("git init --bare {flags}{path}"))?;
+            let (_, status, text) = channel.output(64 * 1024);
+            if status == 0 {
+                return Ok(());
+            }
+            last = text;
+        }
+        // A forge makes repositories by its own page, or by the first push.
+        if self.service("git-upload-pack").is_ok() {
+            return Ok(());
+        }
+        Err(Error::failed(format!("{} does not make repositories by ssh: {last}", self.url.host))
+            .detail("make an empty, private repository without README there, then use its URL without --create"))
+    }
+
+    fn set_head(&mut self) -> Result<bool> {
+        const HEAD: &str = "ref: refs/heads/main\n";
+        let path = self.path();
+        let mut channel = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD refs/heads/main"))?;
+        if channel.output(4096).1 == 0 {
+            return Ok(true);
+        }
+        let file = format!("{}/HEAD", self.url.path.trim_start_matches("~/"));
+        if let Some(sftp) = self.connection.as_ref().and_then(Connection::sftp) {
+            let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::TRUNCATE;
+            if let Ok(mut f) = sftp.open_mode(Path::new(&file), flags, 0o644, ssh2::OpenType::File) {
+                if f.write_all(HEAD.as_bytes()).is_ok() {
+                    return Ok(true);
+                }
+            }
+        }
+        let mut channel = self.exec(&format!("dd of={}", quote(&file)))?;
+        let sent = channel.write_all(HEAD.as_bytes()).is_ok();
+        Ok(channel.finish().0 == 0 && sent)
+    }
+}
