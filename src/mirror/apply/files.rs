@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::id::Id;
 use crate::mirror::content::Opened;
+use crate::mirror::paths::directory;
 use crate::state::{Row, RowNode, State, Table};
 use crate::tree::merge::Same;
 use crate::tree::planted::{self, Mistake};
@@ -83,11 +84,15 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     }
 
     /// True if a file of the ancestor would be renamed, but its new name is still free in the ancestor: then the
-    /// rename could not be done, and the old name must not go before it.
+    /// rename could not be done, and the old name must not go before it. It does go where the new directory is not
+    /// there yet: the file may be what stands in its way (`d` becomes `d/f`).
     pub(super) fn waits_for_rename(&self, row: &Row) -> Result<bool> {
         let Some(v) = row.here().and_then(Node::file) else { return Ok(false) };
         let [to] = &self.file_rows(Table::Head, v.id)?[..] else { return Ok(false) };
-        if self.d.state.get(Table::Anc, &to.place)?.is_some() {
+        let dir = to.place.dir;
+        if self.d.state.get(Table::Anc, &to.place)?.is_some()
+            || dir != Id::ROOT && directory(&self.d.state, Table::Anc, dir)?.is_none()
+        {
             return Ok(false);
         }
         Ok(self.renamed_from(v)?.is_some_and(|from| from.place == row.place))

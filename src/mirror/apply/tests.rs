@@ -146,6 +146,19 @@ fn a_renamed_file_keeps_its_inode() {
 }
 
 #[test]
+fn a_file_moves_into_a_directory_of_its_own_name_and_out_again() {
+    // Found by seed 3886 of the simulation: file and directory waited for each other.
+    let out: Tree = &[("d", F(1, "f"))];
+    let inside: Tree = &[("d", D(10)), ("d/s", F(1, "f"))];
+    let mut w = at(out);
+    for tree in [inside, out, inside] {
+        w.head(tree);
+        assert_eq!(w.apply().unwrap().left, 0);
+        assert_eq!(w.tree(), shown(tree));
+    }
+}
+
+#[test]
 fn what_the_user_has_changed_is_left() {
     let mut w = at(FIRST);
     fs::write(w.share().join("a"), "the user's").unwrap();
