@@ -1,122 +1,156 @@
-//! git's protocol, versions 0 and 1, over any channel (gitprotocol-common(5), gitprotocol-pack(5)).
+//! git's protocol, versions 0 and 1, as seen by a client (gitprotocol-pack(5), gitprotocol-capabilities(5)).
 //!
-//! The channel is a pair of byte streams; who makes it (ssh, a child process, a test) is not known here. Everything that
-//! comes from the other side is bounded before it is kept.
+//! Everything here speaks over a blocking two-way stream to `git-upload-pack` or `git-receive-pack`; who opened it (ssh,
+//! a pipe, a test) is not known here, and how long it may wait is up to the stream. A conversation begins with
+//! [`advertisement`], goes on with [`fetch_over`] or [`push_over`], or ends with [`hang_up`].
+//!
+//! All that is read is bounded, and what a server says in words is escaped before anybody sees it.
 
-use super::{PackSource, RefStatus, RefUpdate};
+mod fetch;
+pub mod pktline;
+mod push;
+
+pub use fetch::fetch_over;
+pub use push::push_over;
+
+use self::pktline::{Packet, Reader, broken};
 use crate::error::{Class, Error, Kind, Result};
 use crate::id::Oid;
 use crate::path::printable;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
-/// Longest pkt-line, with its four digits.
-const PKT: usize = 65_520;
-/// Most refs that are read of a server.
-const REFS: usize = 200_000;
+/// Most bytes of refs that a server may advertise; 10 000 refs are one megabyte.
+pub const ADVERTISED: u64 = 16 << 20;
+/// Most bytes of a server's words that are kept for a message.
+const WORDS: usize = 2048;
 
-/// One pkt-line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pkt {
-    /// `0000`.
-    Flush,
-    /// Data; it stands in the buffer.
-    Data,
-}
-
-fn bad(what: &str) -> Error {
-    Error::integrity(Class::Form, format!("the server's answer: {what}"))
-}
-
-/// An end where an answer was due: the line broke, or the other side died.
-fn ended(e: io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::UnexpectedEof => Error::new(Kind::Unreachable, "the server ended the connection in the middle of its answer"),
-        _ => e.into(),
-    }
-}
-
-/// Reads a pkt-line into `buffer` (cleared first).
-pub fn read_pkt(r: &mut impl Read, buffer: &mut Vec<u8>) -> Result<Pkt> {
-    buffer.clear();
-    let mut head = [0u8; 4];
-    r.read_exact(&mut head).map_err(ended)?;
-    let text = std::str::from_utf8(&head).ok().filter(|t| t.bytes().all(|c| c.is_ascii_hexdigit()));
-    let len = text.and_then(|t| usize::from_str_radix(t, 16).ok()).ok_or_else(|| bad("not git's protocol"))?;
-    match len {
-        0 => return Ok(Pkt::Flush),
-        1..=3 => return Err(bad("a special packet that was not asked for")),
-        _ if len > PKT => return Err(bad("a packet that is too long")),
-        _ => {}
-    }
-    buffer.resize(len - 4, 0);
-    r.read_exact(buffer).map_err(ended)?;
-    Ok(Pkt::Data)
-}
-
-/// Appends a pkt-line.
-pub fn write_pkt(out: &mut Vec<u8>, data: &[u8]) {
-    out.extend_from_slice(format!("{:04x}", data.len() + 4).as_bytes());
-    out.extend_from_slice(data);
-}
-
-/// What a server says first.
-#[derive(Clone, Debug, Default)]
+/// What the server said first: its refs and what it can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Advertisement {
-    /// Its refs; without peeled tags and `HEAD`.
+    /// Refs by full name; without `HEAD`, peeled tags and `.have` lines.
     pub refs: BTreeMap<String, Oid>,
-    /// Its capabilities.
-    pub capabilities: Vec<String>,
+    /// What `HEAD` is, where it names a commit.
+    pub head: Option<Oid>,
+    /// The branch that `HEAD` names. An advertisement does not tell an unborn branch: `None` for an empty repository.
+    pub head_branch: Option<String>,
+    capabilities: Vec<String>,
 }
 
 impl Advertisement {
-    /// True if it offers this.
-    pub fn offers(&self, capability: &str) -> bool {
-        self.capabilities.iter().any(|c| c == capability)
+    /// True if the server has this capability (`atomic`, or the name of one with a value).
+    pub fn offers(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The value of a capability `name=value`; empty for one without.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.capabilities.iter().find_map(|c| {
+            let rest = c.strip_prefix(name)?;
+            if rest.is_empty() { Some("") } else { rest.strip_prefix('=') }
+        })
+    }
+
+    /// The capabilities that we ask for, of those in `wanted` that the server has, with our name.
+    fn ask(&self, wanted: &[&str]) -> String {
+        let mut out: Vec<String> = wanted.iter().filter(|c| self.offers(c)).map(|c| c.to_string()).collect();
+        if self.offers("object-format") {
+            out.push("object-format=sha1".into());
+        }
+        if self.offers("agent") {
+            out.push(format!("agent=sharelock/{}", env!("CARGO_PKG_VERSION")));
+        }
+        out.join(" ")
     }
 }
 
-/// Reads the advertisement of `git-upload-pack` or `git-receive-pack`.
-pub fn advertisement(r: &mut impl Read) -> Result<Advertisement> {
+/// Reads the advertisement, which opens every conversation.
+///
+/// Errors: [`Kind::Unreachable`] if there is no repository, no git, or no permission (what the far side then writes to
+/// its standard error is the caller's to read); Integrity (version) for a repository that is not SHA-1, by name;
+/// Integrity (limit, form).
+pub fn advertisement(channel: &mut (impl Read + ?Sized)) -> Result<Advertisement> {
+    let mut reader = Reader::default();
     let mut out = Advertisement::default();
-    let mut line = Vec::new();
+    let mut bytes = 0u64;
     let mut first = true;
-    while read_pkt(r, &mut line)? == Pkt::Data {
-        let text = line.trim_ascii_end();
-        if let Some(e) = text.strip_prefix(b"ERR ") {
-            return Err(Error::new(Kind::Unreachable, format!("the server says: {}", printable(e))));
+    loop {
+        let packet = match reader.read(channel) {
+            Ok(p) => p,
+            // A login shell that prints, or no git at all: what it says is all that there is to go by.
+            Err(e) if bytes == 0 && matches!(e.kind(), Kind::Integrity(_)) => {
+                return Err(Error::new(Kind::Unreachable, "the server answers, but not with git's protocol").because(e));
+            }
+            Err(e) => return Err(e),
+        };
+        let payload = match packet {
+            Packet::Flush => return Ok(out),
+            Packet::Data(d) => d,
+            _ => return Err(form("a packet of protocol version 2")),
+        };
+        bytes += payload.len() as u64 + 4;
+        if bytes > ADVERTISED {
+            return Err(Error::integrity(Class::Limit, "the server has too many refs, more than 16 MB of them"));
         }
-        if text == b"version 1" || text.starts_with(b"shallow ") {
+        let text = pktline::text(payload);
+        if let Some(words) = text.strip_prefix(b"ERR ") {
+            return Err(Error::new(Kind::Unreachable, format!("the server refuses: {}", words_of(words))));
+        }
+        if first && text == b"version 1" {
             continue;
         }
-        let text = match text.iter().position(|c| *c == 0) {
-            Some(at) if first => {
-                let caps = String::from_utf8_lossy(&text[at + 1..]).into_owned();
-                out.capabilities = caps.split(' ').filter(|c| !c.is_empty()).take(200).map(str::to_string).collect();
-                &text[..at]
-            }
-            _ => text,
-        };
+        if first && text.starts_with(b"version ") {
+            return Err(Error::integrity(Class::Version, format!("the server speaks git's protocol {}", printable(text))));
+        }
+        out.line(text, first)?;
         first = false;
-        let oid = text.get(..40).and_then(Oid::from_hex);
-        let name = text.get(41..).and_then(|n| std::str::from_utf8(n).ok());
-        match (oid, name) {
-            (Some(_), Some("capabilities^{}" | "HEAD")) => {}
-            (Some(_), Some(n)) if n.ends_with("^{}") => {}
-            (Some(oid), Some(n)) if out.refs.len() < REFS => {
-                out.refs.insert(n.to_string(), oid);
+    }
+}
+
+impl Advertisement {
+    fn line(&mut self, text: &[u8], first: bool) -> Result<()> {
+        let mut text = text;
+        if first {
+            if let Some(nul) = text.iter().position(|b| *b == 0) {
+                let caps = String::from_utf8_lossy(&text[nul + 1..]);
+                self.capabilities = caps.split_ascii_whitespace().map(str::to_string).collect();
+                text = &text[..nul];
             }
-            (Some(_), Some(_)) => return Err(Error::integrity(Class::Limit, "the server has more refs than can be used")),
-            _ if text.get(..64).is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit)) => return Err(other_format("sha256")),
-            _ => return Err(bad("a ref that is none")),
+            if let Some(format) = self.value("object-format").filter(|f| *f != "sha1") {
+                return Err(other_format(format));
+            }
+            self.head_branch = self
+                .capabilities
+                .iter()
+                .find_map(|c| c.strip_prefix("symref=HEAD:"))
+                .map(str::to_string);
         }
-    }
-    for c in &out.capabilities {
-        if let Some(f) = c.strip_prefix("object-format=").filter(|f| *f != "sha1") {
-            return Err(other_format(f));
+        if let Some(oid) = text.strip_prefix(b"shallow ") {
+            return Oid::from_hex(oid).map(|_| ()).ok_or_else(|| form("a shallow line without an id"));
         }
+        if text.split(|c| *c == b' ').next().is_some_and(|h| h.len() == 64 && h.iter().all(u8::is_ascii_hexdigit)) {
+            return Err(other_format("sha256"));
+        }
+        let (oid, name) = match text.split_at_checked(40) {
+            Some((oid, [b' ', name @ ..])) => (Oid::from_hex(oid).ok_or_else(|| form("a ref without an id"))?, name),
+            _ => return Err(form("a line that is no ref")),
+        };
+        match name {
+            b"capabilities^{}" if first && oid == Oid::ZERO => {}
+            b"HEAD" => self.head = Some(oid),
+            b".have" => {}
+            _ if name.ends_with(b"^{}") => {}
+            _ => {
+                // A name that is not UTF-8 is none of ours; refs are only looked up by name.
+                if let Ok(name) = std::str::from_utf8(name) {
+                    if self.refs.insert(name.to_string(), oid).is_some() {
+                        return Err(form("a ref twice"));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(out)
 }
 
 fn other_format(name: &str) -> Error {
@@ -124,179 +158,87 @@ fn other_format(name: &str) -> Error {
         .remedy("make one there with", "git init --bare -b main --object-format=sha1 PATH")
 }
 
-fn agent() -> String {
-    format!("agent=sharelock/{}", env!("CARGO_PKG_VERSION"))
+/// Ends a conversation politely after the advertisement: nothing is wanted, nothing is sent.
+pub fn hang_up(channel: &mut (impl Write + ?Sized)) -> Result<()> {
+    send(channel, b"0000")
 }
 
-/// Fetches what is reachable from `want` and not from `have`, as one pack into `sink`; the advertisement was read.
-pub fn fetch_over(c: &mut (impl Read + Write), adv: &Advertisement, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
-    let band = adv.offers("side-band-64k");
-    let mut caps = vec![agent()];
-    for cap in ["side-band-64k", "no-progress"] {
-        if adv.offers(cap) {
-            caps.push(cap.into());
-        }
+/// Writes all of `bytes` and flushes.
+fn send(channel: &mut (impl Write + ?Sized), bytes: &[u8]) -> Result<()> {
+    channel.write_all(bytes).and_then(|()| channel.flush()).map_err(broken)
+}
+
+/// Adds what a server said last to an error that says that the line broke.
+fn with_words(words: &Words, e: Error) -> Error {
+    match e.kind() {
+        Kind::Unreachable => words.lines().into_iter().fold(e, |e, line| e.detail(format!("the server says: {line}"))),
+        _ => e,
     }
-    let mut out = Vec::new();
-    for (i, oid) in want.iter().enumerate() {
-        let line = if i == 0 { format!("want {oid} {}\n", caps.join(" ")) } else { format!("want {oid}\n") };
-        write_pkt(&mut out, line.as_bytes());
+}
+
+/// The last words of a server: side-band 2, bounded.
+#[derive(Default)]
+struct Words(Vec<u8>);
+
+impl Words {
+    /// More of them; the oldest are forgotten.
+    fn hear(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(&bytes[bytes.len().saturating_sub(WORDS)..]);
+        let surplus = self.0.len().saturating_sub(WORDS);
+        self.0.drain(..surplus);
     }
-    out.extend_from_slice(b"0000");
-    for oid in have {
-        write_pkt(&mut out, format!("have {oid}\n").as_bytes());
+
+    /// The last few lines, escaped.
+    fn lines(&self) -> Vec<String> {
+        lines_of(&self.0)
     }
-    write_pkt(&mut out, b"done\n");
-    c.write_all(&out).map_err(ended)?;
-    c.flush().map_err(ended)?;
-    let mut line = Vec::new();
+}
+
+fn lines_of(bytes: &[u8]) -> Vec<String> {
+    let bytes = &bytes[bytes.len().saturating_sub(WORDS)..];
+    let lines: Vec<String> =
+        bytes.split(|b| matches!(b, b'\n' | b'\r')).map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).map(printable).collect();
+    lines[lines.len().saturating_sub(8)..].to_vec()
+}
+
+/// Words of a server, cut and escaped.
+fn words_of(bytes: &[u8]) -> String {
+    printable(bytes[..bytes.len().min(WORDS)].trim_ascii())
+}
+
+fn form(what: &str) -> Error {
+    Error::integrity(Class::Form, format!("the server does not keep to git's protocol: {what}"))
+}
+
+/// Payload of side-band 1 (`side-band-64k`), one packet at a time.
+enum Band<'a> {
+    /// Bytes of the pack, or of the report.
+    Data(&'a [u8]),
+    /// The end.
+    Flush,
+}
+
+/// Reads packets until one has payload; progress goes to `words`. A server's last error (band 3) is an error.
+fn band<'r>(reader: &'r mut Reader, channel: &mut (impl Read + ?Sized), words: &mut Words) -> Result<Band<'r>> {
     loop {
-        if read_pkt(c, &mut line)? == Pkt::Flush {
-            continue;
-        }
-        match line.first() {
-            Some(b'N' | b'A') if line.starts_with(b"NAK") || line.starts_with(b"ACK ") => {
-                if !band {
-                    break;
-                }
+        // A packet that is passed on borrows its reader, so it is taken behind the loop.
+        match reader.read(channel)? {
+            Packet::Flush => return Ok(Band::Flush),
+            Packet::Data([1, ..]) => break,
+            Packet::Data([2, progress @ ..]) => words.hear(progress),
+            Packet::Data([3, last @ ..]) => {
+                let text = words_of(last);
+                // Only for the name of the problem: nothing is decided by it.
+                let full = ["No space left", "quota"].iter().any(|t| text.contains(t));
+                return Err(Error::new(if full { Kind::Full } else { Kind::Failed }, format!("the server gave up: {text}")));
             }
-            Some(b'E') if line.starts_with(b"ERR ") => {
-                return Err(Error::new(Kind::Unreachable, format!("the server says: {}", printable(line[4..].trim_ascii_end()))));
+            Packet::Data(d) if d.starts_with(b"ERR ") => {
+                return Err(Error::failed(format!("the server refuses: {}", words_of(&d[4..]))));
             }
-            Some(1) if band => {
-                sink.write_all(&line[1..])?;
-                break;
-            }
-            Some(2) if band => {}
-            Some(3) if band => return Err(server_says(&line[1..])),
-            _ => return Err(bad("neither an acknowledgement nor a pack")),
+            _ => return Err(form("a packet outside of the side-bands")),
         }
     }
-    if band {
-        return demux(c, sink);
-    }
-    let mut buffer = vec![0u8; 32 * 1024];
-    loop {
-        match c.read(&mut buffer).map_err(ended)? {
-            0 => return Ok(()),
-            n => sink.write_all(&buffer[..n])?,
-        }
-    }
-}
-
-fn server_says(text: &[u8]) -> Error {
-    let text = printable(text.trim_ascii_end());
-    let full = ["No space left", "quota exceeded", "Disk quota"].iter().any(|t| text.contains(t));
-    Error::new(if full { Kind::Full } else { Kind::Unreachable }, format!("the server says: {text}"))
-}
-
-/// Copies band 1 to `sink` until the flush; band 2 is progress, band 3 an error.
-fn demux(r: &mut impl Read, sink: &mut dyn Write) -> Result<()> {
-    let mut line = Vec::new();
-    while read_pkt(r, &mut line)? == Pkt::Data {
-        match line.split_first() {
-            Some((1, data)) => sink.write_all(data)?,
-            Some((2, _)) => {}
-            Some((3, text)) => return Err(server_says(text)),
-            _ => return Err(bad("a packet without a band")),
-        }
-    }
-    Ok(())
-}
-
-/// Sends updates and a pack; the advertisement was read. One status for each update.
-pub fn push_over(
-    c: &mut (impl Read + Write),
-    adv: &Advertisement,
-    updates: &[RefUpdate],
-    atomic: bool,
-    pack: &mut dyn PackSource,
-) -> Result<Vec<RefStatus>> {
-    if updates.is_empty() {
-        c.write_all(b"0000").map_err(ended)?;
-        return Ok(Vec::new());
-    }
-    let band = adv.offers("side-band-64k");
-    let mut caps = vec![agent()];
-    for (cap, use_it) in [("report-status", true), ("side-band-64k", true), ("quiet", true), ("atomic", atomic)] {
-        if use_it && adv.offers(cap) {
-            caps.push(cap.into());
-        }
-    }
-    let mut out = Vec::new();
-    for (i, u) in updates.iter().enumerate() {
-        let zero = Oid::ZERO;
-        let mut line = format!("{} {} {}", u.old.unwrap_or(zero), u.new.unwrap_or(zero), u.name).into_bytes();
-        if i == 0 {
-            line.push(0);
-            line.extend_from_slice(caps.join(" ").as_bytes());
-        }
-        write_pkt(&mut out, &line);
-    }
-    out.extend_from_slice(b"0000");
-    c.write_all(&out).map_err(ended)?;
-    if updates.iter().any(|u| u.new.is_some()) {
-        let mut w = io::BufWriter::with_capacity(32 * 1024, &mut *c);
-        pack.write_to(&mut w)?;
-        w.flush().map_err(ended)?;
-    }
-    c.flush().map_err(ended)?;
-    if !adv.offers("report-status") {
-        return Err(Error::new(Kind::Unreachable, "the server does not tell what became of a push"));
-    }
-    let mut report = Vec::new();
-    if band {
-        let mut capped = Capped { out: &mut report, left: 4 << 20 };
-        demux(c, &mut capped)?;
-        return read_report(&mut &report[..], updates);
-    }
-    read_report(c, updates)
-}
-
-/// A buffer that does not grow beyond a limit.
-struct Capped<'b> {
-    out: &'b mut Vec<u8>,
-    left: usize,
-}
-
-impl Write for Capped<'_> {
-    fn write(&mut self, b: &[u8]) -> io::Result<usize> {
-        self.left = self.left.checked_sub(b.len()).ok_or_else(|| io::Error::from(bad("a report that is too long")))?;
-        self.out.extend_from_slice(b);
-        Ok(b.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// `unpack ok`, then `ok REF` or `ng REF TEXT`. Texts differ from version to version and are only shown.
-fn read_report(r: &mut impl Read, updates: &[RefUpdate]) -> Result<Vec<RefStatus>> {
-    let mut line = Vec::new();
-    if read_pkt(r, &mut line)? != Pkt::Data {
-        return Err(bad("a report without a word on the pack"));
-    }
-    let unpack = line.trim_ascii_end().strip_prefix(b"unpack ").ok_or_else(|| bad("a report without a word on the pack"))?.to_vec();
-    let mut said: BTreeMap<String, RefStatus> = BTreeMap::new();
-    while read_pkt(r, &mut line)? == Pkt::Data {
-        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-        if let Some(name) = text.strip_prefix("ok ") {
-            said.insert(name.to_string(), RefStatus::Ok);
-        } else if let Some((name, why)) = text.strip_prefix("ng ").and_then(|t| t.split_once(' ')) {
-            said.insert(name.to_string(), RefStatus::Refused(why.to_string()));
-        }
-    }
-    let refused = |why: &str| RefStatus::Refused(why.to_string());
-    Ok(updates
-        .iter()
-        .map(|u| match said.remove(&u.name) {
-            Some(RefStatus::Ok) if unpack != b"ok" => refused(&String::from_utf8_lossy(&unpack)),
-            Some(s) => s,
-            None if unpack != b"ok" => refused(&String::from_utf8_lossy(&unpack)),
-            None => refused("the server says nothing of it"),
-        })
-        .collect())
+    Ok(Band::Data(&reader.last()[1..]))
 }
 
 #[cfg(test)]
@@ -305,7 +247,7 @@ mod tests {
 
     fn pkts(lines: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
-        lines.iter().for_each(|l| write_pkt(&mut out, l));
+        lines.iter().for_each(|l| pktline::line(l, &mut out));
         out.extend_from_slice(b"0000");
         out
     }
@@ -320,13 +262,16 @@ mod tests {
         assert_eq!(advertisement(&mut &two[..]).unwrap().refs.len(), 1);
         for (bytes, class) in [
             (pkts(&[b"nonsense"]), Class::Form),
-            (b"zzzz".to_vec(), Class::Form),
             (b"0001".to_vec(), Class::Form),
-            (b"ffff".to_vec(), Class::Form),
             (pkts(&[format!("{oid} refs/heads/main\0object-format=sha256").as_bytes()]), Class::Version),
             (pkts(&[format!("{} refs/heads/main\0", "b".repeat(64)).as_bytes()]), Class::Version),
+            (pkts(&[b"version 2"]), Class::Version),
+            (pkts(&[format!("{oid} refs/heads/a").as_bytes(), format!("{oid} refs/heads/a").as_bytes()]), Class::Form),
         ] {
             assert_eq!(advertisement(&mut &bytes[..]).unwrap_err().kind(), Kind::Integrity(class));
+        }
+        for greeting in [&b"zzzz"[..], b"ffff", b"Last login: today\n", b""] {
+            assert_eq!(advertisement(&mut &greeting[..]).unwrap_err().kind(), Kind::Unreachable);
         }
         let e = advertisement(&mut &pkts(&[b"ERR no \x1b[31m such thing"])[..]).unwrap_err();
         assert!(e.kind() == Kind::Unreachable && e.to_string().contains("\\u{1b}"));
@@ -334,13 +279,31 @@ mod tests {
     }
 
     #[test]
-    fn reports() {
-        let u = |n: &str| RefUpdate { name: n.into(), old: None, new: Some(Oid([1; 20])) };
-        let updates = [u("refs/heads/main"), u("refs/x/y")];
-        let r = |lines: &[&[u8]]| read_report(&mut &pkts(lines)[..], &updates);
-        assert_eq!(r(&[b"unpack ok\n", b"ok refs/heads/main\n", b"ng refs/x/y hook declined\n"]).unwrap(), [RefStatus::Ok, RefStatus::Refused("hook declined".into())]);
-        assert!(matches!(&r(&[b"unpack disk full\n"]).unwrap()[0], RefStatus::Refused(t) if t == "disk full"));
-        assert!(matches!(r(&[b"unpack ok\n"]).unwrap()[1], RefStatus::Refused(_)));
-        assert!(r(&[b"what\n"]).is_err());
+    fn an_advertisement_without_an_end() {
+        let line = pkts(&[format!("{} refs/heads/{}", "a".repeat(40), "b".repeat(60_000)).as_bytes()]);
+        let mut n = 0;
+        let many: Vec<u8> = std::iter::repeat_with(|| {
+            n += 1;
+            let mut line = line[..line.len() - 4].to_vec();
+            line[60..70].copy_from_slice(format!("{n:010}").as_bytes());
+            line
+        })
+        .take(300)
+        .flatten()
+        .collect();
+        assert_eq!(advertisement(&mut &many[..]).unwrap_err().kind(), Kind::Integrity(Class::Limit));
+    }
+
+    #[test]
+    fn the_last_words_are_bounded_and_escaped() {
+        let mut words = Words::default();
+        for i in 0..1000 {
+            words.hear(format!("line \x1b {i}\r").as_bytes());
+        }
+        words.hear(&[b'x'; 100_000]);
+        words.hear(b"\nlast\n");
+        let lines = words.lines();
+        assert!(lines.len() <= 8 && lines.last().is_some_and(|l| l == "last"), "{lines:?}");
+        assert!(lines.iter().all(|l| l.len() <= WORDS && !l.contains('\x1b')));
     }
 }

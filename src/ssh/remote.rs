@@ -137,7 +137,7 @@ fn append_key(c: &Connection, line: &str) -> Result<()> {
 impl Remote for SshRemote {
     fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
         let (mut channel, adv) = self.service("git-upload-pack")?;
-        let _ = channel.write_all(b"0000");
+        let _ = wire::hang_up(&mut channel);
         channel.finish();
         Ok(adv.refs)
     }
@@ -155,12 +155,6 @@ impl Remote for SshRemote {
 
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
         let (mut channel, adv) = self.service("git-receive-pack")?;
-        // Somebody was faster: nothing is sent, so no garbage stays at the server.
-        if updates.iter().any(|u| adv.refs.get(&u.name).copied() != u.old) {
-            let _ = channel.write_all(b"0000");
-            channel.finish();
-            return Ok(updates.iter().map(|_| RefStatus::Refused("it has moved".into())).collect());
-        }
         let done = wire::push_over(&mut channel, &adv, updates, atomic, pack);
         if done.is_err() {
             self.connection = None;

@@ -155,6 +155,3 @@ pub trait State {
     /// Forgets everything since the last commit (scratch tables may keep what they have).
     fn rollback(&mut self) -> Result<()>;
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,5 @@
+//! The git engine, judged by stock git in both directions. Everything happens in temporary directories, with no
+//! configuration of this machine or user.
+
+mod support;
+mod wire;
