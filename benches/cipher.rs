@@ -53,7 +53,9 @@ fn chunk(c: &mut Criterion) {
     g.bench_function("RustCrypto chacha20-poly1305", |b| {
         b.iter(|| black_box(chacha.encrypt_inout_detached(&[0; 12].into(), &ctx, black_box(&mut data[..]).into()).expect("short")))
     });
-    for (name, suite) in [("OpenSSL aes-256-gcm", symm::Cipher::aes_256_gcm()), ("OpenSSL chacha20-poly1305", symm::Cipher::chacha20_poly1305())] {
+    for (name, suite) in
+        [("OpenSSL aes-256-gcm", symm::Cipher::aes_256_gcm()), ("OpenSSL chacha20-poly1305", symm::Cipher::chacha20_poly1305())]
+    {
         let mut tag = [0; 16];
         g.bench_function(name, |b| {
             b.iter(|| black_box(symm::encrypt_aead(suite, &[1; 32], Some(&[0; 12]), &ctx, black_box(&data), &mut tag).expect("encrypts")))
@@ -120,10 +122,14 @@ fn files(c: &mut Criterion) {
         g.bench_function(BenchmarkId::new("RustCrypto chacha20-poly1305", &name), |b| {
             b.iter(|| black_box(chacha.encrypt_inout_detached(&[0; 12].into(), b"", black_box(&mut plain[..]).into()).expect("short")))
         });
-        for (suite_name, suite) in [("OpenSSL aes-256-gcm", symm::Cipher::aes_256_gcm()), ("OpenSSL chacha20-poly1305", symm::Cipher::chacha20_poly1305())] {
+        for (suite_name, suite) in
+            [("OpenSSL aes-256-gcm", symm::Cipher::aes_256_gcm()), ("OpenSSL chacha20-poly1305", symm::Cipher::chacha20_poly1305())]
+        {
             let mut tag = [0; 16];
             g.bench_function(BenchmarkId::new(suite_name, &name), |b| {
-                b.iter(|| black_box(symm::encrypt_aead(suite, &[1; 32], Some(&[0; 12]), b"", black_box(&plain), &mut tag).expect("encrypts")))
+                b.iter(|| {
+                    black_box(symm::encrypt_aead(suite, &[1; 32], Some(&[0; 12]), b"", black_box(&plain), &mut tag).expect("encrypts"))
+                })
             });
         }
     }

@@ -41,14 +41,29 @@ pub struct Config {
 }
 
 const TOP: &[&str] = &[
-    "share", "secure", "device", "mode", "password_command", "password_file", "ignore", "quiet", "max_delay", "poll", "history",
-    "notify", "limit_up", "limit_down", "min_free", "brake", "remote", "xmpp",
+    "share",
+    "secure",
+    "device",
+    "mode",
+    "password_command",
+    "password_file",
+    "ignore",
+    "quiet",
+    "max_delay",
+    "poll",
+    "history",
+    "notify",
+    "limit_up",
+    "limit_down",
+    "min_free",
+    "brake",
+    "remote",
+    "xmpp",
 ];
 const BRAKE: &[&str] = &["files", "fraction"];
 const REMOTE: &[&str] = &["name", "url"];
-const XMPP: &[&str] = &[
-    "jid", "password", "password_command", "host", "port", "tls", "ca_file", "pin", "alsonotify", "commands_from", "priority", "compat",
-];
+const XMPP: &[&str] =
+    &["jid", "password", "password_command", "host", "port", "tls", "ca_file", "pin", "alsonotify", "commands_from", "priority", "compat"];
 
 /// Complaints, each with its line.
 struct Complaints<'t> {
@@ -276,9 +291,7 @@ fn remotes(c: &mut Complaints<'_>, v: &mut Value<'_>, config: &mut Config) {
 
 /// Names of storage nodes become parts of ref names.
 pub fn valid_remote(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && !name.starts_with('-')
-        && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+    (1..=64).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
 }
 
 /// `~` and `~/..`.
@@ -399,18 +412,28 @@ mod tests {
 
     #[test]
     fn every_complaint_at_once_with_its_line() {
-        let e = parse("device = \"a b\"\nshar = \"x\"\nbrake = { fils = 3 }\nhistory = \"lean\"\n[[remote]]\nname = \"a/b\"\nurl = \"x\"\n").unwrap_err();
+        let e =
+            parse("device = \"a b\"\nshar = \"x\"\nbrake = { fils = 3 }\nhistory = \"lean\"\n[[remote]]\nname = \"a/b\"\nurl = \"x\"\n")
+                .unwrap_err();
         assert_eq!(e.exit_code(), 2);
         let all: Vec<String> = std::iter::once(e.what().to_string()).chain(e.details().iter().cloned()).collect();
         assert_eq!(all.len(), 5, "{all:?}");
-        for want in ["config.toml:1: device", "config.toml:2: no such key: shar (did you mean share?)", "config.toml:3: no such key: brake.fils (did you mean brake.files?)", "config.toml:4: history = \"lean\"", "config.toml:5: \"a/b\""] {
+        for want in [
+            "config.toml:1: device",
+            "config.toml:2: no such key: shar (did you mean share?)",
+            "config.toml:3: no such key: brake.fils (did you mean brake.files?)",
+            "config.toml:4: history = \"lean\"",
+            "config.toml:5: \"a/b\"",
+        ] {
             assert!(all.iter().any(|l| l.starts_with(want)), "{want}: {all:?}");
         }
     }
 
     #[test]
     fn sizes_and_durations() {
-        for (t, n) in [("64MB", Some(64_000_000)), ("0", Some(0)), ("5 kB", Some(5000)), ("99999999999GB", None), ("x", None), ("5 parsec", None)] {
+        for (t, n) in
+            [("64MB", Some(64_000_000)), ("0", Some(0)), ("5 kB", Some(5000)), ("99999999999GB", None), ("x", None), ("5 parsec", None)]
+        {
             assert_eq!(size(t), n, "{t}");
         }
         for (t, n) in [("200ms", Some(200)), ("2h", Some(7_200_000)), ("10", None), ("", None)] {

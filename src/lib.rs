@@ -17,8 +17,8 @@
 //! Start reading at [`agent::round`].
 
 pub mod agent;
-pub mod clock;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod crypt;
 pub mod error;

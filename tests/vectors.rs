@@ -421,13 +421,19 @@ fn another_program_decrypts_a_whole_secure_folder() {
         let mut c = std::process::Command::new("python3");
         c.arg(&tool).arg("decrypt").arg(&secure).arg(at(out));
         for s in secret {
-            if s.starts_with("--") { c.arg(s) } else { c.arg(at(s)) };
+            if s.starts_with("--") {
+                c.arg(s)
+            } else {
+                c.arg(at(s))
+            };
         }
         c.output().unwrap()
     };
     assert!(!run("no", &["--key-file", "vault.key", "--password-file", "wrong"]).status.success());
     assert!(!at("no").exists());
-    for (to, secret) in [("one", &["--recovery-key-file", "paper"][..]), ("two", &["--key-file", "vault.key", "--password-file", "password"])] {
+    for (to, secret) in
+        [("one", &["--recovery-key-file", "paper"][..]), ("two", &["--key-file", "vault.key", "--password-file", "password"])]
+    {
         let done = run(to, secret);
         let (said, share) = (String::from_utf8_lossy(&done.stderr).into_owned(), at(to));
         assert_eq!(String::from_utf8_lossy(&done.stdout), "5 files, 1 problems\n", "{said}");

@@ -9,11 +9,11 @@ use crate::git::object::TreeBuilder;
 use crate::git::store::Expect;
 use crate::git::{PackSource, RefStatus, RefUpdate, Remote, Type};
 use crate::id::Oid;
+use crate::mirror::Device;
 use crate::mirror::commit;
 use crate::mirror::history::{self, Walk};
 use crate::mirror::packs::Packs;
 use crate::mirror::secure::MAIN;
-use crate::mirror::Device;
 use crate::state::State;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,8 +140,13 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         if now != node.head {
             return Ok(Pushed::Raced);
         }
-        return Err(Error::failed(format!("{} ({}) refused to store the change: {}", node.name, node.place, crate::path::printable(text.as_bytes())))
-            .detail("nothing is lost: everything waits on this device"));
+        return Err(Error::failed(format!(
+            "{} ({}) refused to store the change: {}",
+            node.name,
+            node.place,
+            crate::path::printable(text.as_bytes())
+        ))
+        .detail("nothing is lost: everything waits on this device"));
     }
     let first = node.head.is_none();
     node.head = Some(head);
@@ -252,8 +257,7 @@ fn staging_commit<F: Files, S: State, C: Clock, R: Random>(
         time = time.max(p.details.time);
         height = p.details.height + 1;
     }
-    let details =
-        Details { device: Some(d.id), device_name: Some(d.name.clone()), time, seq: Some(height), height, ..Details::empty() };
+    let details = Details { device: Some(d.id), device_name: Some(d.name.clone()), time, seq: Some(height), height, ..Details::empty() };
     let parents: Vec<Oid> = parent.into_iter().collect();
     let bytes = seal::write_commit(&d.keys, &d.vault, Label::Staging, &tree, &parents, &details)?;
     let commit = packs.add(Type::Commit, &bytes)?;
@@ -287,10 +291,7 @@ fn staged<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 }
 
 /// Deletes this device's staging refs at a node; one that cannot be deleted is used again next time.
-fn drop_staging<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
-    d: &Device<F, S, C, R>,
-    node: &mut StorageNode<Rm>,
-) -> Result<()> {
+fn drop_staging<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(d: &Device<F, S, C, R>, node: &mut StorageNode<Rm>) -> Result<()> {
     for space in SPACES {
         let name = staging_ref(d, space);
         let Some(old) = node.staging.get(&name).copied() else { continue };

@@ -192,11 +192,7 @@ fn adopt_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>
 /// Somebody moved the branch in secure with stock git (`git commit`, `git pull`, `git reset`). What it points to stays
 /// under a name of its own; the branch goes back to the head that this device knows, and the next step looks at the
 /// files.
-fn set_aside_tip<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    tip: Option<Oid>,
-    known: Option<Oid>,
-) -> Result<()> {
+fn set_aside_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, tip: Option<Oid>, known: Option<Oid>) -> Result<()> {
     let kept = match tip {
         Some(tip) => {
             let name = format!("refs/sharelock/found/{tip}");
@@ -238,8 +234,7 @@ fn first_fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     match errors.iter_mut().find_map(Option::take) {
         Some(e) => Err(e),
-        None => Err(Error::new(Kind::Unreachable, "no storage node has anything of this vault yet")
-            .detail("nothing was changed")),
+        None => Err(Error::new(Kind::Unreachable, "no storage node has anything of this vault yet").detail("nothing was changed")),
     }
 }
 
@@ -262,11 +257,7 @@ fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) 
         d.report.brake = Some(held);
     }
     let even = d.state.value(key::EVEN)?.is_some();
-    let differs = if even {
-        stage::scan_is_next(&mut d.state)? > 0
-    } else {
-        partial::merge_share(d, &mut packs)?
-    };
+    let differs = if even { stage::scan_is_next(&mut d.state)? > 0 } else { partial::merge_share(d, &mut packs)? };
     incoming::settle_generations(&mut d.state, Table::Scan)?;
     let mut made = 0;
     if differs {
@@ -295,10 +286,7 @@ fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) 
 }
 
 /// Step 5 for one node.
-fn fetch_one<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
-    d: &mut Device<F, S, C, R>,
-    node: &mut StorageNode<Rm>,
-) -> Result<u32> {
+fn fetch_one<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(d: &mut Device<F, S, C, R>, node: &mut StorageNode<Rm>) -> Result<u32> {
     let ours = head(d)?;
     let shown = exchange::fetch(d, node, ours)?;
     let (Some(theirs), Some(ours)) = (shown.head, ours) else { return Ok(0) };

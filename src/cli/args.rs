@@ -448,6 +448,21 @@ pub struct Cat {
 
 /// All verbs, for 'did you mean'.
 pub const VERBS: &[&str] = &[
-    "init", "join", "sync", "status", "remote", "doctor", "log", "restore", "verify", "passwd", "key", "conflicts", "resolve", "allow",
-    "undo", "name", "cat",
+    "init",
+    "join",
+    "sync",
+    "status",
+    "remote",
+    "doctor",
+    "log",
+    "restore",
+    "verify",
+    "passwd",
+    "key",
+    "conflicts",
+    "resolve",
+    "allow",
+    "undo",
+    "name",
+    "cat",
 ];

@@ -35,8 +35,10 @@ pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
         return diff(&v, &all, &share_path(&v, path)?);
     }
     if a.json {
-        let rows: Vec<_> =
-            all.iter().map(|(p, c)| json!({"path": p.to_string(), "copies": c.iter().map(ToString::to_string).collect::<Vec<_>>()})).collect();
+        let rows: Vec<_> = all
+            .iter()
+            .map(|(p, c)| json!({"path": p.to_string(), "copies": c.iter().map(ToString::to_string).collect::<Vec<_>>()}))
+            .collect();
         println!("{:#}", json!(rows));
         return Ok(0);
     }
@@ -45,7 +47,10 @@ pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
         return Ok(0);
     }
     let n = all.len() as u64;
-    println!("{} changed on two devices before they heard of each other", if n == 1 { "1 file was".into() } else { format!("{} files were", voice::count(n)) });
+    println!(
+        "{} changed on two devices before they heard of each other",
+        if n == 1 { "1 file was".into() } else { format!("{} files were", voice::count(n)) }
+    );
     for (path, copies) in &all {
         println!("  {path}");
         let show = |label: &str, p: &RelPath| -> Result<()> {
@@ -107,10 +112,13 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
     sync::round(&mut v)?; // What stands in the share now is in the history before anything goes.
     let all = all(&v)?;
     let Some(copies) = all.get(&path) else {
-        return Err(Error::new(Kind::Failed, format!("{path} has no conflict")).detail("nothing was changed").remedy("the conflicts", "sharelock conflicts"));
+        return Err(Error::new(Kind::Failed, format!("{path} has no conflict"))
+            .detail("nothing was changed")
+            .remedy("the conflicts", "sharelock conflicts"));
     };
     if a.keep == "copy" && copies.len() > 1 {
-        return Err(Error::new(Kind::Usage, format!("{path} has {} copies: remove those that you don't want, then answer", copies.len())).detail("nothing was changed"));
+        return Err(Error::new(Kind::Usage, format!("{path} has {} copies: remove those that you don't want, then answer", copies.len()))
+            .detail("nothing was changed"));
     }
     let open = |p: &RelPath| -> Result<_> {
         let (dir, name) = p.split().ok_or_else(|| Error::failed("a conflict without a name"))?;
@@ -141,7 +149,10 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
                 let parsed = conflict::parse(&name).ok_or_else(|| Error::failed("not a conflict copy"))?;
                 // Another name, so that it is no conflict any more: NAME from DEVICE.EXT.
                 let base = parsed.original.to_string();
-                let (stem, ext) = base.rsplit_once('.').filter(|(s, _)| !s.is_empty()).map_or((base.as_str(), String::new()), |(s, e)| (s, format!(".{e}")));
+                let (stem, ext) = base
+                    .rsplit_once('.')
+                    .filter(|(s, _)| !s.is_empty())
+                    .map_or((base.as_str(), String::new()), |(s, e)| (s, format!(".{e}")));
                 for n in 1.. {
                     let number = if n == 1 { String::new() } else { format!(" {n}") };
                     let new = format!("{stem} from {}{number}{ext}", parsed.writer);

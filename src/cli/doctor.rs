@@ -102,20 +102,32 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
             if config.share.starts_with(&config.secure) || config.secure.starts_with(&config.share) {
                 f.bad(Grade::Fail, "share and secure lie in each other", "");
             } else if free < config.min_free {
-                f.bad(Grade::Fail, format!("{} are free, {} are kept: nothing is written", voice::size(free), voice::size(config.min_free)), "");
+                f.bad(
+                    Grade::Fail,
+                    format!("{} are free, {} are kept: nothing is written", voice::size(free), voice::size(config.min_free)),
+                    "",
+                );
             } else {
                 f.ok(format!("share and secure are apart, {} free", voice::size(free)));
             }
             match crate::git::store::read_small(share, &share.root(), scan::ROOT_FILE, 256) {
                 Ok(Some(_)) => {}
-                _ => f.bad(Grade::Fail, format!("{} is not a share of this vault (.sharelock-root is missing)", places.short(&config.share)), ""),
+                _ => f.bad(
+                    Grade::Fail,
+                    format!("{} is not a share of this vault (.sharelock-root is missing)", places.short(&config.share)),
+                    "",
+                ),
             }
             let (depth, widest) = shape(secure);
             if depth > 55 {
                 f.bad(Grade::Warn, format!("folders lie {depth} deep: stock git cannot clone ~/secure beyond about 55 levels"), "");
             }
             if widest > 10_000 {
-                f.bad(Grade::Warn, format!("one folder has {} files: above 10,000 each change there costs a server much room", voice::count(widest)), "");
+                f.bad(
+                    Grade::Warn,
+                    format!("one folder has {} files: above 10,000 each change there costs a server much room", voice::count(widest)),
+                    "",
+                );
             }
         }
         (Err(e), _) => f.bad(Grade::Fail, format!("{}: {e}", places.short(&config.share)), ""),
@@ -152,7 +164,10 @@ fn head_of(name: &str, url: &str, f: &mut Findings) {
     if !head.is_empty() && head.trim() != "ref: refs/heads/main" {
         f.bad(
             Grade::Warn,
-            format!("{name}: a plain `git clone` would come out empty (its HEAD names {})", head.trim().rsplit('/').next().unwrap_or("another branch")),
+            format!(
+                "{name}: a plain `git clone` would come out empty (its HEAD names {})",
+                head.trim().rsplit('/').next().unwrap_or("another branch")
+            ),
             format!("git --git-dir={url} symbolic-ref HEAD refs/heads/main"),
         );
     }

@@ -92,7 +92,13 @@ pub fn log(v: Vault, a: &Log) -> Result<u8> {
     let mut current = true;
     for o in &all {
         let number = if o.change.how == How::Deleted { "-".to_string() } else { o.n.to_string() };
-        let mut line = format!("{number:<3} {:<16} {:<width$}  {:<8} {}", voice::time(o.time), o.device, word(&o.change.how), voice::size(o.version.size));
+        let mut line = format!(
+            "{number:<3} {:<16} {:<width$}  {:<8} {}",
+            voice::time(o.time),
+            o.device,
+            word(&o.change.how),
+            voice::size(o.version.size)
+        );
         if let How::Renamed(from) = &o.change.how {
             line = format!("{number:<3} {:<16} {:<width$}  renamed from {from}", voice::time(o.time), o.device);
         }
@@ -159,7 +165,10 @@ fn all_deleted(v: &Vault, head: &Oid) -> Result<BTreeMap<RelPath, (Time, String,
     let mut out = BTreeMap::new();
     for (oid, c) in versions::commits(&v.device, head)? {
         for change in versions::changes(&v.device, &oid, &c)? {
-            if change.how == How::Deleted && !out.contains_key(&change.path) && scan::row_at(&v.device.state, Table::Head, &change.path)?.is_none() {
+            if change.how == How::Deleted
+                && !out.contains_key(&change.path)
+                && scan::row_at(&v.device.state, Table::Head, &change.path)?.is_none()
+            {
                 let back = v.device.state.by_id(Table::Head, change.item.id)?;
                 if back.is_empty() {
                     out.insert(change.path.clone(), (c.details.time, device_of(&c), change));
@@ -198,7 +207,11 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
     }
     let all = of_file(&v.device, &head, &path)?;
     let kept: Vec<&Numbered> = all.iter().filter(|o| o.change.how != How::Deleted).collect();
-    let missing = || Error::new(Kind::Failed, format!("{path} has no such version")).detail(format!("{path} was not changed")).remedy("its versions", format!("sharelock log {}", voice::shell(&path)));
+    let missing = || {
+        Error::new(Kind::Failed, format!("{path} has no such version"))
+            .detail(format!("{path} was not changed"))
+            .remedy("its versions", format!("sharelock log {}", voice::shell(&path)))
+    };
     let wanted = match a.at.as_deref() {
         None => kept.get(1).copied(),
         Some(at) => find(&kept, at),
@@ -306,10 +319,12 @@ pub fn write_version(d: &mut RealDevice, path: &RelPath, v: &Version) -> Result<
     if let Some(stat) = &now {
         let anc = scan::row_at(&d.state, Table::Anc, path)?;
         let head = scan::row_at(&d.state, Table::Head, path)?;
-        let same = anc.as_ref().and_then(|r| r.seen.as_ref()).is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime && s.ino == stat.ino);
+        let same =
+            anc.as_ref().and_then(|r| r.seen.as_ref()).is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime && s.ino == stat.ino);
         let known = anc.as_ref().and_then(|r| r.here()) == head.as_ref().and_then(|r| r.here());
         if !same || !known {
-            return Err(Error::failed(format!("{path} has changes that are not in the history yet, it was not changed")).remedy("do", "sharelock sync"));
+            return Err(Error::failed(format!("{path} has changes that are not in the history yet, it was not changed"))
+                .remedy("do", "sharelock sync"));
         }
     }
     let mut random = [0u8; 8];

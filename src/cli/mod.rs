@@ -19,8 +19,8 @@ mod verify;
 pub mod voice;
 
 use crate::error::{Error, Kind, Result};
-use args::{Args, Secrets, Verb};
 use argh::FromArgs;
+use args::{Args, Secrets, Verb};
 use places::Places;
 use std::ffi::OsString;
 use std::process::ExitCode;

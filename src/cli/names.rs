@@ -39,13 +39,15 @@ fn below(root: &std::path::Path, given: &str, what: &str) -> Result<RelPath> {
         }
     }
     let clean: Vec<&[u8]> = rest.split(|c| *c == b'/').filter(|c| !c.is_empty() && *c != b".").collect();
-    RelPath::new(&clean.join(&b'/')).ok_or_else(|| Error::new(Kind::Usage, format!("{} is no path in {what}", crate::path::printable(&raw))))
+    RelPath::new(&clean.join(&b'/'))
+        .ok_or_else(|| Error::new(Kind::Usage, format!("{} is no path in {what}", crate::path::printable(&raw))))
 }
 
 /// Head's row at a path.
 pub fn head_row(d: &RealDevice, path: &RelPath) -> Result<Row> {
-    scan::row_at(&d.state, Table::Head, path)?
-        .ok_or_else(|| Error::new(Kind::Failed, format!("{path} is not in the vault")).remedy("what was deleted", "sharelock log --deleted"))
+    scan::row_at(&d.state, Table::Head, path)?.ok_or_else(|| {
+        Error::new(Kind::Failed, format!("{path} is not in the vault")).remedy("what was deleted", "sharelock log --deleted")
+    })
 }
 
 /// Runs a verb of `name`.
@@ -113,4 +115,3 @@ pub fn cat(v: Vault, a: &Cat) -> Result<u8> {
     out.flush()?;
     Ok(0)
 }
-

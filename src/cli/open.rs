@@ -149,7 +149,11 @@ impl Vault {
             None => {
                 let e = Error::new(Kind::Usage, format!("there is no storage node called {name}"));
                 let all: Vec<&str> = self.config.remotes.iter().map(|r| r.name.as_str()).collect();
-                Err(if all.is_empty() { e.remedy("do", "sharelock remote add NAME URL") } else { e.detail(format!("there are: {}", all.join(", "))) })
+                Err(if all.is_empty() {
+                    e.remedy("do", "sharelock remote add NAME URL")
+                } else {
+                    e.detail(format!("there are: {}", all.join(", ")))
+                })
             }
         }
     }

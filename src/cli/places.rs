@@ -86,8 +86,9 @@ impl Places {
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(Error::failed("another sharelock is at work on this vault")
-                .detail("nothing was changed; try again when it has ended")),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::failed("another sharelock is at work on this vault").detail("nothing was changed; try again when it has ended"))
+            }
             Err(TryLockError::Error(e)) => Err(Error::from(e).at(path.display())),
         }
     }

@@ -10,9 +10,9 @@ use crate::error::{Error, Kind, Result};
 use crate::git::store::Expect;
 use crate::git::{RefStatus, RefUpdate, Remote};
 use crate::mirror::commit::{self, Says};
+use crate::mirror::history;
 use crate::mirror::packs::Packs;
 use crate::mirror::secure::{self, MAIN};
-use crate::mirror::history;
 use crate::state::{State, Table};
 use serde_json::json;
 
@@ -60,9 +60,8 @@ fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
     if let Some(theirs) = node.remote.refs()?.get(MAIN) {
         // It must be this vault's: a fetch looks at every seal.
         let ours = round::head(&v.device)?;
-        exchange::fetch(&mut v.device, &mut node, ours).map_err(|e| {
-            if e.exit_code() == 6 { e.detail(format!("{name} was not added")) } else { e }
-        })?;
+        exchange::fetch(&mut v.device, &mut node, ours)
+            .map_err(|e| if e.exit_code() == 6 { e.detail(format!("{name} was not added")) } else { e })?;
         exchange::remember(&v.device, &name, theirs)?;
     }
     let text = String::from_utf8_lossy(&places::read(&v.places.config, 1 << 20)?).into_owned();
@@ -127,8 +126,12 @@ fn heal(mut v: Vault, name: &str) -> Result<u8> {
     match node.remote.push(&[update], false, &mut pack)?.first() {
         Some(RefStatus::Ok) => {}
         Some(RefStatus::Refused(text)) => {
-            return Err(Error::failed(format!("{name} ({}) refused to go forward: {}", node.place, crate::path::printable(text.as_bytes())))
-                .detail("a node that refuses forced updates has to be emptied by its owner first"));
+            return Err(Error::failed(format!(
+                "{name} ({}) refused to go forward: {}",
+                node.place,
+                crate::path::printable(text.as_bytes())
+            ))
+            .detail("a node that refuses forced updates has to be emptied by its owner first"));
         }
         None => return Err(Error::failed(format!("{name} did not answer"))),
     }
@@ -144,7 +147,11 @@ type Server = crate::ssh::remote::SshRemote;
 #[cfg(feature = "ssh")]
 fn server(places: &Places, name: &str, f: impl FnOnce(&mut Server, &str) -> Result<()>) -> Result<u8> {
     let config = open::config(places)?;
-    let r = config.remotes.iter().find(|r| r.name == name).ok_or_else(|| Error::new(Kind::Usage, format!("there is no storage node called {name}")))?;
+    let r = config
+        .remotes
+        .iter()
+        .find(|r| r.name == name)
+        .ok_or_else(|| Error::new(Kind::Usage, format!("there is no storage node called {name}")))?;
     match nodes::at(&r.url, places)?.0 {
         nodes::Node::Ssh(mut remote) => f(&mut remote, &r.url).map(|()| 0),
         nodes::Node::Local(..) => Err(nodes::only_servers(name)),

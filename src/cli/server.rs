@@ -5,10 +5,10 @@ use super::secret;
 use crate::error::{Error, Kind, Result};
 use crate::git::Remote;
 use crate::id::Oid;
+use crate::ssh::key;
 use crate::ssh::remote::SshRemote;
 use crate::ssh::session::{Ask, Settings};
 use crate::ssh::url::Url;
-use crate::ssh::key;
 use std::collections::BTreeMap;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -77,7 +77,9 @@ pub fn let_in(remote: &mut SshRemote, name: &str, places: &Places, device: &str)
     eprintln!("  sharelock remote authorize {name} '{line}'");
     eprintln!("or add that key to ~/.ssh/authorized_keys on {}", remote.host());
     if !secret::can_ask() {
-        return Err(Error::new(Kind::Unreachable, refused.what().to_string()).detail("let this device's key in as said above, then join again"));
+        return Err(
+            Error::new(Kind::Unreachable, refused.what().to_string()).detail("let this device's key in as said above, then join again")
+        );
     }
     if remote.copy_own_key(&line)? {
         eprintln!("let in");

@@ -53,12 +53,20 @@ fn plan(places: &Places, share: &Option<String>, secure: &Option<String>, device
         rest.into_iter().rev().for_each(|n| out.push(n));
         out
     };
-    let all = [("share", real(&share)), ("secure", real(&secure)), ("the configuration", real(&places.config_dir)), ("the state", real(&places.state_dir))];
+    let all = [
+        ("share", real(&share)),
+        ("secure", real(&secure)),
+        ("the configuration", real(&places.config_dir)),
+        ("the state", real(&places.state_dir)),
+    ];
     for (i, (a, pa)) in all.iter().enumerate() {
         for (b, pb) in all.iter().skip(i + 1) {
             if i < 2 && (pa.starts_with(pb) || pb.starts_with(pa)) {
-                return Err(Error::new(Kind::Usage, format!("{a} and {b} may not lie in each other: {} and {}", pa.display(), pb.display()))
-                    .detail("one would be synced into the other, again and again. nothing was changed"));
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("{a} and {b} may not lie in each other: {} and {}", pa.display(), pb.display()),
+                )
+                .detail("one would be synced into the other, again and again. nothing was changed"));
             }
         }
     }
@@ -75,7 +83,14 @@ fn plan(places: &Places, share: &Option<String>, secure: &Option<String>, device
 
 fn hostname() -> String {
     let node = rustix::system::uname();
-    let name: String = node.nodename().to_string_lossy().chars().take_while(|c| *c != '.').filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect();
+    let name: String = node
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .take_while(|c| *c != '.')
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .take(32)
+        .collect();
     if name.is_empty() { "device".into() } else { name }
 }
 
@@ -120,7 +135,12 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
             .remedy("do", "sharelock init --recovery-key-out FILE --password-file FILE"));
     }
     let (files, bytes) = measure(&p.share);
-    eprintln!("share   {}    {}, {}, none of them will be moved or changed", places.short(&p.share), voice::files(files), voice::size(bytes));
+    eprintln!(
+        "share   {}    {}, {}, none of them will be moved or changed",
+        places.short(&p.share),
+        voice::files(files),
+        voice::size(bytes)
+    );
     eprintln!("secure  {}   new, needs about {}", places.short(&p.secure), voice::size(bytes + bytes / 16 + files * 1200));
     eprintln!("device  {}", p.device);
     let master = Master::random(&mut OsRandom)?;
@@ -203,7 +223,8 @@ fn give_recovery(master: &Master, out: Option<&str>) -> Result<bool> {
     let (a, b) = (a.min(b), a.max(b));
     let groups = crate::crypt::recovery::print(master);
     for _ in 0..3 {
-        let typed = secret::ask(&format!("to show that you have it, type groups {} and {} (Enter: later, `key check`):\n> ", a + 1, b + 1))?;
+        let typed =
+            secret::ask(&format!("to show that you have it, type groups {} and {} (Enter: later, `key check`):\n> ", a + 1, b + 1))?;
         if typed.is_empty() {
             return Ok(false);
         }
@@ -227,7 +248,9 @@ fn first_sync(mut v: Vault, done: impl FnOnce(&Vault, u64)) -> Result<u8> {
         failed = n.error.or(failed);
     }
     if let Some(e) = failed {
-        return Err(e.detail("the vault is set up on this device; what could not be sent waits").remedy("when that is mended", "sharelock sync"));
+        return Err(e
+            .detail("the vault is set up on this device; what could not be sent waits")
+            .remedy("when that is mended", "sharelock sync"));
     }
     let files = v.device.state.count(Table::Head)?.0;
     done(&v, files);
@@ -270,7 +293,11 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     scan::mark_root(&share, &vault)?;
     let (had, _) = measure(&config.share);
     if had > 1 {
-        eprintln!("{} has {} already: what is the same as in the vault is not fetched, what is only here is added,", places.short(&config.share), voice::files(had - 1));
+        eprintln!(
+            "{} has {} already: what is the same as in the vault is not fetched, what is only here is added,",
+            places.short(&config.share),
+            voice::files(had - 1)
+        );
         eprintln!("  and of what differs both versions are kept");
     }
     let mut v = open::assemble(places, config, lock, master, vault)?;
@@ -284,7 +311,13 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
 }
 
 /// Fetches the history, so that the key can be checked against the vault it is for.
-fn fetch_and_unlock(places: &Places, p: &Plan, a: &Join, node: &mut round::StorageNode<nodes::Node>, head: &crate::id::Oid) -> Result<(Master, Id)> {
+fn fetch_and_unlock(
+    places: &Places,
+    p: &Plan,
+    a: &Join,
+    node: &mut round::StorageNode<nodes::Node>,
+    head: &crate::id::Oid,
+) -> Result<(Master, Id)> {
     let secure = open::disk(&p.secure, places)?;
     let git = open::repository(&secure)?;
     let mut ingest = git.ingest()?;

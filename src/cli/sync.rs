@@ -177,7 +177,11 @@ pub fn status(places: Places, args: &Status) -> Result<u8> {
     } else if !problems.is_empty() {
         println!("{}, the other files are in sync", voice::plural(problems.len() as u64, "problem"));
     } else if !conflicts.is_empty() {
-        println!("in sync, {} {} for you (both versions are kept)", voice::plural(conflicts.len() as u64, "conflict"), if conflicts.len() == 1 { "waits" } else { "wait" });
+        println!(
+            "in sync, {} {} for you (both versions are kept)",
+            voice::plural(conflicts.len() as u64, "conflict"),
+            if conflicts.len() == 1 { "waits" } else { "wait" }
+        );
     } else if behind.is_empty() {
         let place = match nodes.len() {
             0 => "on this device only (no storage node yet)".into(),

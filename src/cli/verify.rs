@@ -85,7 +85,10 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
     if a.json {
         return Ok(6);
     }
-    let mut e = Error::new(Kind::Integrity(Class::Auth), format!("{} not as they should be", if bad.len() == 1 { "1 thing is".into() } else { format!("{} things are", bad.len()) }));
+    let mut e = Error::new(
+        Kind::Integrity(Class::Auth),
+        format!("{} not as they should be", if bad.len() == 1 { "1 thing is".into() } else { format!("{} things are", bad.len()) }),
+    );
     for (path, what) in bad.iter().take(20) {
         e = e.detail(format!("{path}: {what}"));
     }

@@ -66,8 +66,8 @@ pub fn password_bytes(password: &[u8]) -> Zeroizing<Vec<u8>> {
 
 fn derive(password: &[u8], salt: &[u8], cost: Cost) -> Result<Siv> {
     cost.check()?;
-    let params = Params::new(cost.memory, cost.passes, 1, Some(64))
-        .map_err(|e| Error::integrity(Class::Limit, format!("key file: {e}")))?;
+    let params =
+        Params::new(cost.memory, cost.passes, 1, Some(64)).map_err(|e| Error::integrity(Class::Limit, format!("key file: {e}")))?;
     let mut out = Zeroizing::new([0u8; 64]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(&password_bytes(password), salt, &mut *out)

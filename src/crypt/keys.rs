@@ -127,10 +127,7 @@ impl VaultKeys {
         let mut k = Zeroizing::new([0u8; 96]);
         expand(&self.content, "file", &id.0, &mut *k);
         let (pair, list) = k.split_at(64);
-        FileKeys {
-            chunk: Siv::new(pair.try_into().expect("64 of 96 bytes")),
-            list: Mac::new(list.try_into().expect("32 of 96 bytes")),
-        }
+        FileKeys { chunk: Siv::new(pair.try_into().expect("64 of 96 bytes")), list: Mac::new(list.try_into().expect("32 of 96 bytes")) }
     }
 
     /// The id that a new directory has unless it is taken (FORMAT 7). All zeros is possible in principle; the caller

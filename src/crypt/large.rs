@@ -70,7 +70,11 @@ impl<'k> Writer<'k> {
             return Err(Error::failed("a segment's plaintext has not the length that the file's size gives"));
         }
         let mac = seal_segment(&self.file, self.head.epoch, &self.shape, s, plaintext, &mut self.tags, out);
-        if s < GROUP { self.list.extend_from_slice(&mac) } else { self.group.extend_from_slice(&mac) }
+        if s < GROUP {
+            self.list.extend_from_slice(&mac)
+        } else {
+            self.group.extend_from_slice(&mac)
+        }
         self.next += 1;
         Ok(Part::Segment(s))
     }
@@ -240,8 +244,7 @@ impl<'k, P: Parts> Reader<'k, P> {
         out.extend_from_slice(body);
         let at = s * self.shape.segment;
         let real = self.head.size.saturating_sub(at).min(out.len() as u64) as usize;
-        let opened = chunk::open_all(&self.file, self.head.epoch, at / CHUNK as u64, out, tags)
-            .and_then(|()| check_padding(&out[real..]));
+        let opened = chunk::open_all(&self.file, self.head.epoch, at / CHUNK as u64, out, tags).and_then(|()| check_padding(&out[real..]));
         if let Err(e) = opened {
             out.fill(0);
             out.clear();
@@ -293,7 +296,10 @@ impl<'k, P: Parts> Reader<'k, P> {
         let s = offset / self.shape.segment;
         let start = s * self.shape.segment;
         let end = offset.checked_add(bytes.len() as u64).filter(|e| *e <= self.head.size && *e <= start + self.shape.segment);
-        if bytes.is_empty() || end.is_none() || (head.id, head.size, head.segment, head.epoch) != (self.head.id, self.head.size, self.head.segment, self.head.epoch) {
+        if bytes.is_empty()
+            || end.is_none()
+            || (head.id, head.size, head.segment, head.epoch) != (self.head.id, self.head.size, self.head.segment, self.head.epoch)
+        {
             return Err(Error::failed("a chunk is rewritten inside one segment of a file that keeps its size"));
         }
         let mut plain = Vec::new();

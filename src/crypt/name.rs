@@ -1,8 +1,8 @@
 //! Names: the tree (FORMAT 5). An entry's name seals what it is, which id it has and its plaintext name, for one
 //! directory.
 
-use super::keys::VaultKeys;
 use super::header;
+use super::keys::VaultKeys;
 use crate::error::{Class, Error, Result};
 use crate::id::Id;
 use crate::path::Name;

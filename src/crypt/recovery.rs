@@ -133,8 +133,7 @@ pub fn join(groups: &[[u8; 7]; GROUPS]) -> Result<Master> {
 
 /// Reads a whole recovery key from a file or a line.
 pub fn parse(text: &str) -> Result<Master> {
-    let digits: Zeroizing<String> =
-        Zeroizing::new(text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect());
+    let digits: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect());
     if !digits.is_ascii() || digits.len() != 8 * GROUPS {
         return Err(Error::new(Kind::Secret, "a recovery key has 8 groups of 8 characters"));
     }
@@ -157,10 +156,7 @@ mod tests {
         let master = Master::from_bytes(&std::array::from_fn(|i| i as u8));
         let groups = print(&master);
         let text: Vec<&str> = groups.iter().map(|g| g.as_str()).collect();
-        assert_eq!(
-            text,
-            ["2001081Q", "G81860WM", "40J2GB1M", "G6GW3RG8", "24916503", "N2RBHG6A", "8T3CE1TN", "7GZMGRP6"]
-        );
+        assert_eq!(text, ["2001081Q", "G81860WM", "40J2GB1M", "G6GW3RG8", "24916503", "N2RBHG6A", "8T3CE1TN", "7GZMGRP6"]);
         assert_eq!(parse(&text.join(" ")).unwrap().as_bytes(), master.as_bytes());
         assert_eq!(parse(&text.join("-").to_lowercase()).unwrap().as_bytes(), master.as_bytes());
     }

@@ -400,7 +400,9 @@ fn key_files() {
     };
     assert_eq!(with(24, &[2]), Class::Version);
     assert_eq!(with(25, &[4]), Class::Form);
-    for (memory, passes) in [(19_455u32, 64u32), (1 << 20, 1), (19_456, 3), ((1 << 20) + 1, 2), (65_536, 65), (1 << 20, 5), (u32::MAX, u32::MAX)] {
+    for (memory, passes) in
+        [(19_455u32, 64u32), (1 << 20, 1), (19_456, 3), ((1 << 20) + 1, 2), (65_536, 65), (1 << 20, 5), (u32::MAX, u32::MAX)]
+    {
         assert_eq!(with(28, &[memory.to_be_bytes(), passes.to_be_bytes()].concat()), Class::Limit, "{memory} {passes}");
     }
     assert_eq!(class(keyfile::open(&file[..115], b"")), Class::Form);
@@ -468,11 +470,15 @@ fn hex(text: &str) -> Vec<u8> {
 fn aes_256_ctr_as_nist_has_it() {
     let key: [u8; 32] = hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4").try_into().unwrap();
     let iv: [u8; 16] = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff").try_into().unwrap();
-    let mut data = hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710");
+    let mut data = hex(
+        "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
+    );
     backend::Cipher::new(&key).apply(&iv, &mut data);
     assert_eq!(
         data,
-        hex("601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c52b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6")
+        hex(
+            "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c52b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6"
+        )
     );
 }
 

@@ -288,8 +288,7 @@ impl<F: Files> Ingest<F> {
             return Ok(Ingested { objects: 0, bytes });
         }
         self.resolve()?;
-        let mut entries: Vec<Entry> =
-            self.items.iter().map(|i| Entry { oid: i.oid, crc: i.crc, offset: i.offset }).collect();
+        let mut entries: Vec<Entry> = self.items.iter().map(|i| Entry { oid: i.oid, crc: i.crc, offset: i.offset }).collect();
         entries.sort_unstable_by_key(|e| e.oid);
         entries.dedup_by_key(|e| e.oid);
         self.file.write_at(0, &pack_header(entries.len() as u32))?;

@@ -101,8 +101,7 @@ impl<F: Files> PackWriter<F> {
         self.file.write_at(0, &pack_header(self.entries.len() as u32))?;
         let trailer = checksum(&self.file, self.len)?;
         self.file.write_at(self.len, &trailer)?;
-        let mut entries: Vec<Entry> =
-            self.entries.drain().map(|(oid, (crc, offset))| Entry { oid, crc, offset }).collect();
+        let mut entries: Vec<Entry> = self.entries.drain().map(|(oid, (crc, offset))| Entry { oid, crc, offset }).collect();
         entries.sort_unstable_by_key(|e| e.oid);
         self.file.sync()?;
         self.store.install(&self.temporary, &trailer, &entries)

@@ -158,7 +158,9 @@ impl<F: Files> Store<F> {
     fn check(&self, name: &str) -> Result<()> {
         match valid_name(name) {
             true => Ok(()),
-            false => Err(Error::integrity(Class::Form, format!("a ref of this name cannot be: {}", crate::path::printable(name.as_bytes())))),
+            false => {
+                Err(Error::integrity(Class::Form, format!("a ref of this name cannot be: {}", crate::path::printable(name.as_bytes()))))
+            }
         }
     }
 
@@ -233,9 +235,7 @@ impl<F: Files> Store<F> {
                 let Some(stat) = self.files.stat(&dir, &name)? else { continue };
                 match stat.kind {
                     crate::files::Kind::Dir if deep => todo.push(self.files.open_dir(&dir, &name)?),
-                    crate::files::Kind::File
-                        if (name.ends_with(b".lock") && stat.size == 0) || name.ends_with(b".sharelock-tmp") =>
-                    {
+                    crate::files::Kind::File if (name.ends_with(b".lock") && stat.size == 0) || name.ends_with(b".sharelock-tmp") => {
                         self.files.unlink(&dir, &name)?;
                     }
                     _ => {}
@@ -247,8 +247,7 @@ impl<F: Files> Store<F> {
 }
 
 fn parse(text: &[u8], name: &str) -> Result<Oid> {
-    Oid::from_hex(text.trim_ascii_end())
-        .ok_or_else(|| Error::integrity(Class::Form, format!("{name}: its file holds no object id")))
+    Oid::from_hex(text.trim_ascii_end()).ok_or_else(|| Error::integrity(Class::Form, format!("{name}: its file holds no object id")))
 }
 
 fn raced(name: &str) -> Error {

@@ -121,9 +121,7 @@ impl<F: Files> Store<F> {
             write_atomic(files, &info, b"exclude", b"*.new\n*.stray-*\n.sharelock-tmp-*\n")?;
         }
         if files.stat(dir, b"config")?.is_none() {
-            let config = format!(
-                "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {bare}\n\tautocrlf = false\n"
-            );
+            let config = format!("[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {bare}\n\tautocrlf = false\n");
             write_atomic(files, dir, b"config", config.as_bytes())?;
         }
         if files.stat(dir, b"HEAD")?.is_none() {
@@ -146,14 +144,7 @@ impl<F: Files> Store<F> {
         if let Some(config) = read_small(files, dir, b"config", 1 << 20)? {
             check_config(&config)?;
         }
-        let store = Store {
-            files: files.clone(),
-            dir: dir.clone(),
-            packs_dir,
-            objects_dir,
-            packs: Rc::default(),
-            counter: Rc::default(),
-        };
+        let store = Store { files: files.clone(), dir: dir.clone(), packs_dir, objects_dir, packs: Rc::default(), counter: Rc::default() };
         store.refresh()?;
         Ok(store)
     }
@@ -270,9 +261,7 @@ impl<F: Files> Store<F> {
 
     fn read_unchecked(&self, oid: &Oid, limit: u64) -> Result<(Type, Vec<u8>)> {
         let Some((pack, offset)) = self.find(oid)? else {
-            let file = self
-                .loose(oid)?
-                .ok_or_else(|| Error::integrity(Class::Absent, format!("git object {oid} is missing")))?;
+            let file = self.loose(oid)?.ok_or_else(|| Error::integrity(Class::Absent, format!("git object {oid} is missing")))?;
             let (kind, size, content) = loose_start(file, limit)?;
             if size > limit {
                 return Err(too_long(oid, size));

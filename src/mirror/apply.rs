@@ -22,8 +22,8 @@ mod recover;
 mod tests;
 mod write;
 
-pub use recover::recover_intents;
 pub(crate) use check::{clean, same_but_ctime, seen_of};
+pub use recover::recover_intents;
 pub(crate) use write::{discard, temporary};
 
 use super::paths::{self, Paths};
@@ -72,10 +72,7 @@ pub struct Applied {
 ///
 /// Errors: those of the database, and the death of a simulated device. What fails for one path is reported in
 /// `d.report`, and the rest goes on.
-pub fn apply<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    skip: &dyn Fn(&Place) -> bool,
-) -> Result<Applied> {
+pub fn apply<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, skip: &dyn Fn(&Place) -> bool) -> Result<Applied> {
     if d.state.value(key::EVEN)?.is_some() {
         return Ok(Applied::default());
     }

@@ -183,9 +183,15 @@ mod tests {
     #[test]
     fn how_many_are_too_many() {
         let s = Settings::default();
-        for (files, of, stop) in
-            [(19, 20, false), (20, 39, true), (20, 40, false), (21, 40, true), (999, 9_000, false), (1000, 9_000, true), (1000, 10_000, false)]
-        {
+        for (files, of, stop) in [
+            (19, 20, false),
+            (20, 39, true),
+            (20, 40, false),
+            (21, 40, true),
+            (999, 9_000, false),
+            (1000, 9_000, true),
+            (1000, 10_000, false),
+        ] {
             assert_eq!(too_many(&s, files, of), stop, "{files} of {of}");
         }
     }

@@ -95,7 +95,10 @@ impl<F: Files> Look<F> {
         let mut names: Vec<Box<[u8]>> = d.secure.list(&dir)?.into_iter().map(|(n, _)| n).collect();
         names.sort();
         for entry in names {
-            if worktree::passed_over(&entry) || matches!(name::classify(&entry), Listed::LongName) || (id == Id::ROOT && &*entry == b"vault") {
+            if worktree::passed_over(&entry)
+                || matches!(name::classify(&entry), Listed::LongName)
+                || (id == Id::ROOT && &*entry == b"vault")
+            {
                 continue;
             }
             let opened = match self.open_name(d, &id, &dir, &entry) {

@@ -47,12 +47,12 @@ pub fn walk<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, our
     let mut bases: Vec<(Time, Oid)> = Vec::new();
     let mut active = 0usize; // Queued commits that are not known to be common and stale.
     let push = |oid: Oid,
-                    flags: u8,
-                    from: Option<&Commit>,
-                    paint: &mut BTreeMap<Oid, u8>,
-                    open: &mut BTreeMap<Oid, Commit>,
-                    queue: &mut BinaryHeap<(u64, Oid)>,
-                    active: &mut usize|
+                flags: u8,
+                from: Option<&Commit>,
+                paint: &mut BTreeMap<Oid, u8>,
+                open: &mut BTreeMap<Oid, Commit>,
+                queue: &mut BinaryHeap<(u64, Oid)>,
+                active: &mut usize|
      -> Result<()> {
         let old = paint.get(&oid).copied();
         let new = old.unwrap_or(0) | flags;
@@ -221,7 +221,8 @@ pub fn went_back<F: Files, S: State, C: Clock, R: Random>(
         Some(now) => walk(d, &[*was], &[*now]).map(|w| w.only_ours.len()).ok(),
         None => None,
     };
-    let mut e = Error::new(Kind::Integrity(Class::Stale), format!("{remote} ({place}) shows an older state than it had before")).detail(line);
+    let mut e =
+        Error::new(Kind::Integrity(Class::Stale), format!("{remote} ({place}) shows an older state than it had before")).detail(line);
     e = match missing {
         Some(1) => e.detail("1 change is missing there. a restored backup looks like this, an attack too"),
         Some(n) => e.detail(format!("{n} changes are missing there. a restored backup looks like this, an attack too")),

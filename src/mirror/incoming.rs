@@ -44,8 +44,8 @@ pub fn differences<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
                     continue;
                 }
             }
-            let node = sealed::node(&d.git, &d.keys, &mut versions, &item)?
-                .ok_or_else(|| Error::integrity(Class::Form, "a keeper has a name"))?;
+            let node =
+                sealed::node(&d.git, &d.keys, &mut versions, &item)?.ok_or_else(|| Error::integrity(Class::Form, "a keeper has a name"))?;
             if let Node::Dir { id, tree } = &node {
                 if !seen_dirs.insert(*id) {
                     return Err(Error::integrity(Class::Form, format!("directory {id} stands at two places")));

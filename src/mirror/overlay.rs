@@ -102,11 +102,8 @@ impl Overlay {
             if order.is_eq() {
                 a = base.next(state)?;
             }
-            let row = if order.is_lt() {
-                std::mem::replace(&mut a, base.next(state)?)
-            } else {
-                std::mem::replace(&mut b, over.next(state)?)
-            };
+            let row =
+                if order.is_lt() { std::mem::replace(&mut a, base.next(state)?) } else { std::mem::replace(&mut b, over.next(state)?) };
             if let Some(row) = row.filter(|r| r.here().is_some()) {
                 each(row)?;
             }

@@ -227,12 +227,8 @@ fn merge_views<F: Files, S: State, C: Clock, R: Random>(
                 if opened.contains(&id) || closed.contains(&id) {
                     continue;
                 }
-                let oids: Vec<Oid> = views
-                    .iter()
-                    .zip(&trees)
-                    .filter(|(_, t)| t.dir(&id).is_some())
-                    .filter_map(|(v, _)| v.trees.get(&id).copied())
-                    .collect();
+                let oids: Vec<Oid> =
+                    views.iter().zip(&trees).filter(|(_, t)| t.dir(&id).is_some()).filter_map(|(v, _)| v.trees.get(&id).copied()).collect();
                 if oids.len() < 3 {
                     rest.insert(id);
                 } else if oids[0] != Oid::ZERO && oids.iter().all(|o| *o == oids[0]) {

@@ -1,8 +1,8 @@
 //! An old version put back into the share, as a user's own write would: the next scan finds it and sends it.
 
+use super::Device;
 use super::apply::{clean, discard, temporary};
 use super::paths::exact;
-use super::Device;
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Kind, Result};
 use crate::files::{Files, Kind as Entry};
@@ -17,11 +17,7 @@ use std::io::ErrorKind;
 ///
 /// Errors: [`Kind::Decision`] if something else stands there (then nothing was changed); [`Kind::Raced`] if it changed
 /// meanwhile; [`Kind::Integrity`] if the version cannot be read.
-pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    path: &RelPath,
-    v: &Version,
-) -> Result<()> {
+pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, path: &RelPath, v: &Version) -> Result<()> {
     let (above, name) = path.split().ok_or_else(|| Error::failed("the share itself cannot be restored"))?;
     let (at, id) = parents(d, &above).map_err(|e| e.at(path))?;
     let files = d.share.clone();
@@ -72,12 +68,7 @@ fn parents<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, path
 }
 
 /// The ancestor's row of what stands at a place, if it is in the history: as the ancestor and head both say.
-fn replaceable<F: Files, S: State, C: Clock, R: Random>(
-    d: &Device<F, S, C, R>,
-    at: &F::Dir,
-    dir: Id,
-    name: &Name,
-) -> Result<Option<Row>> {
+fn replaceable<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, at: &F::Dir, dir: Id, name: &Name) -> Result<Option<Row>> {
     let place = Place { dir, name: name.clone() };
     let Some(row) = d.state.get(Table::Anc, &place)? else { return Ok(None) };
     let head = d.state.get(Table::Head, &place)?;

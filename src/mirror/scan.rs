@@ -79,8 +79,9 @@ pub fn check_root<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R
     let mark = read_small(&d.share, &d.share.root(), ROOT_FILE, 256)?;
     match mark {
         Some(mark) if mark.trim_ascii() == d.vault.to_string().as_bytes() => Ok(()),
-        Some(_) => Err(Error::failed("the share belongs to another vault (its file .sharelock-root says so)")
-            .detail("nothing was changed")),
+        Some(_) => {
+            Err(Error::failed("the share belongs to another vault (its file .sharelock-root says so)").detail("nothing was changed"))
+        }
         None => Err(Error::failed("the share is not there: its file .sharelock-root is missing (a disk that is not mounted?)")
             .detail("nothing was changed, nothing counts as deleted")),
     }

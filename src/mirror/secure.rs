@@ -179,9 +179,7 @@ impl<F: Files> Work<F> {
                     let name = entry_name(&d.keys, &source.place, &Node::File(old.clone()));
                     let Some(from) = self.try_dir(d, source.place.dir)? else { continue };
                     let to = self.dir(d, row.place.dir)?;
-                    if d.secure.stat(&to, target.entry.as_bytes())?.is_some()
-                        || !self.is_version(d, &from, name.entry.as_bytes(), old)?
-                    {
+                    if d.secure.stat(&to, target.entry.as_bytes())?.is_some() || !self.is_version(d, &from, name.entry.as_bytes(), old)? {
                         continue;
                     }
                     if let Some((long, content)) = &target.long {
@@ -314,8 +312,7 @@ impl<F: Files> Work<F> {
 
     /// The open directory of this id, where it stands at this moment.
     fn dir<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, id: Id) -> Result<F::Dir> {
-        self.try_dir(d, id)?
-            .ok_or_else(|| Error::integrity(Class::Absent, format!("~/secure: the directory with id {id} is missing")))
+        self.try_dir(d, id)?.ok_or_else(|| Error::integrity(Class::Absent, format!("~/secure: the directory with id {id} is missing")))
     }
 
     fn try_dir<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, id: Id) -> Result<Option<F::Dir>> {

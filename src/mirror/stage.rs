@@ -76,10 +76,7 @@ pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
 }
 
 /// The directory of the share that the scan found under this id.
-fn open_scanned<F: Files, S: State, C: Clock, R: Random>(
-    d: &Device<F, S, C, R>,
-    id: Id,
-) -> Result<Option<(Id, F::Dir, RelPath)>> {
+fn open_scanned<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, id: Id) -> Result<Option<(Id, F::Dir, RelPath)>> {
     let Some(up) = Overlay::SCANNED.climb(&d.state, id)? else { return Ok(None) };
     let (mut at, mut path) = (d.share.root(), RelPath::root());
     for row in up {
@@ -386,16 +383,7 @@ fn kind_of(s: &Stat) -> Option<FileKind> {
 
 /// What `lstat` showed, as a `Seen`.
 pub fn seen_of(s: &Stat) -> Seen {
-    Seen {
-        size: s.size,
-        mtime: s.mtime,
-        exec: s.exec(),
-        private: s.private(),
-        ino: s.ino,
-        birth: s.birth,
-        ctime: s.ctime,
-        name: None,
-    }
+    Seen { size: s.size, mtime: s.mtime, exec: s.exec(), private: s.private(), ino: s.ino, birth: s.birth, ctime: s.ctime, name: None }
 }
 
 /// True if a file is still what the scan saw: size, times and inode.

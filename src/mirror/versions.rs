@@ -58,7 +58,11 @@ pub fn commits<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
 }
 
 /// Files of a tree by (id, path) that differ from those of another; equal directories are skipped.
-fn files<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, tree: &Oid, other: &BTreeMap<Id, Oid>) -> Result<(BTreeMap<(Id, RelPath), Item>, BTreeMap<Id, Oid>)> {
+fn files<F: Files, S: State, C: Clock, R: Random>(
+    d: &Device<F, S, C, R>,
+    tree: &Oid,
+    other: &BTreeMap<Id, Oid>,
+) -> Result<(BTreeMap<(Id, RelPath), Item>, BTreeMap<Id, Oid>)> {
     let mut out = BTreeMap::new();
     let mut dirs = BTreeMap::from([(Id::ROOT, *tree)]);
     let mut todo = vec![(RelPath::root(), Id::ROOT, *tree)];

@@ -639,7 +639,8 @@ impl Files for SimDisk {
             let Some(names) = inner.now.dirs.get(at).cloned() else { return Ok(()) };
             // What moved between this directory and another goes with it: a rename is one entry of the journal.
             let here: BTreeSet<u64> = names.values().map(|(_, i)| *i).collect();
-            let left: BTreeSet<u64> = inner.durable.dirs.get(at).into_iter().flat_map(|n| n.values().map(|(_, i)| *i)).filter(|i| !here.contains(i)).collect();
+            let left: BTreeSet<u64> =
+                inner.durable.dirs.get(at).into_iter().flat_map(|n| n.values().map(|(_, i)| *i)).filter(|i| !here.contains(i)).collect();
             for (dir, other) in &mut inner.durable.dirs {
                 if dir != at {
                     other.retain(|_, (_, i)| !here.contains(i));
@@ -654,7 +655,13 @@ impl Files for SimDisk {
             }
             for (_, ino) in names.values() {
                 if let Some(i) = inner.now.inodes.get(ino) {
-                    let empty = Inode { data: match &i.data { Data::File(_) => Data::File(Rc::default()), d => d.clone() }, ..i.clone() };
+                    let empty = Inode {
+                        data: match &i.data {
+                            Data::File(_) => Data::File(Rc::default()),
+                            d => d.clone(),
+                        },
+                        ..i.clone()
+                    };
                     inner.durable.inodes.entry(*ino).or_insert(empty);
                 }
                 if inner.now.dirs.contains_key(ino) {

@@ -36,14 +36,7 @@ fn lowest() -> Name {
 impl SimState {
     /// An empty database of a device.
     pub fn new(life: Life) -> SimState {
-        SimState {
-            life,
-            now: Image::default(),
-            durable: Image::default(),
-            dirty: false,
-            scan: Rows::new(),
-            next: Rows::new(),
-        }
+        SimState { life, now: Image::default(), durable: Image::default(), dirty: false, scan: Rows::new(), next: Rows::new() }
     }
 
     /// What a restart finds after a kill or power cut.

@@ -25,8 +25,7 @@ pub type SimDevice = Device<SimDisk, SimState, SimClock, SimRandom>;
 const VAULT: Id = Id([7; 16]);
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 /// Paths that users use: few, so that they meet.
-const PATHS: [&str; 14] =
-    ["a", "b", "d/a", "d/b", "d/s/a", "d/s/b", "e/a", "e/b", "b/a", "f.txt", "e/s/a", "d/f.txt", "e", "d/s"];
+const PATHS: [&str; 14] = ["a", "b", "d/a", "d/b", "d/s/a", "d/s/b", "e/a", "e/b", "b/a", "f.txt", "e/s/a", "d/f.txt", "e", "d/s"];
 const DIRS: [&str; 6] = ["d", "e", "d/s", "e/s", "b", "g"];
 
 /// What kind of life a seed has.
@@ -48,8 +47,7 @@ pub enum Mode {
     Serial,
 }
 
-const MODES: [Mode; 9] =
-    [Mode::Any, Mode::Any, Mode::Cross, Mode::Cross, Mode::Busy, Mode::Power, Mode::Lose, Mode::Weak, Mode::Serial];
+const MODES: [Mode; 9] = [Mode::Any, Mode::Any, Mode::Cross, Mode::Cross, Mode::Busy, Mode::Power, Mode::Lose, Mode::Weak, Mode::Serial];
 
 /// What the scheduler does at a verb.
 #[derive(Clone, Debug)]

@@ -48,7 +48,8 @@ pub fn make(path: &Path, comment: &str) -> Result<String> {
     field(&mut all, &blob);
     field(&mut all, &private);
     let text = Zeroizing::new(BASE64.encode(&all));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| Error::from(e).at(path.display()))?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|e| Error::from(e).at(path.display()))?;
     writeln!(file, "-----BEGIN OPENSSH PRIVATE KEY-----")?;
     for line in text.as_bytes().chunks(70) {
         file.write_all(line)?;

@@ -219,7 +219,9 @@ mod tests {
     #[test]
     fn names_patterns_marks_and_bad_lines() {
         let (a, b) = (BASE64.encode(b"key a"), BASE64.encode(b"key b"));
-        let k = read(&format!("# x\n\nbad line\nh.example,10.0.0.1 ssh-ed25519 {a}\n*.lan,!bad.lan ssh-rsa {b}\n[p]:2222 ssh-rsa {b} note\n@revoked * ssh-rsa {b}\n@cert-authority * ssh-rsa {a}\n"));
+        let k = read(&format!(
+            "# x\n\nbad line\nh.example,10.0.0.1 ssh-ed25519 {a}\n*.lan,!bad.lan ssh-rsa {b}\n[p]:2222 ssh-rsa {b} note\n@revoked * ssh-rsa {b}\n@cert-authority * ssh-rsa {a}\n"
+        ));
         assert_eq!(k.skipped, ["kh:3"]);
         assert_eq!(k.ask("h.example", b"key a"), Answer::Known);
         assert_eq!(k.ask("other", b"key a"), Answer::Unknown);
@@ -233,7 +235,14 @@ mod tests {
 
     #[test]
     fn globs() {
-        for (p, t, yes) in [("*", "", true), ("a*c", "abbc", true), ("a?c", "abc", true), ("a?c", "ac", false), ("*.x", "a.x.y", false), ("a**", "a", true)] {
+        for (p, t, yes) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*.x", "a.x.y", false),
+            ("a**", "a", true),
+        ] {
             assert_eq!(glob(p, t), yes, "{p} {t}");
         }
     }

@@ -72,9 +72,11 @@ impl SshRemote {
             return Error::new(Kind::Unreachable, format!("{host} has no {name}: git is not installed there"));
         }
         if text.is_empty() {
-            return Error::new(Kind::Unreachable, format!("{host}: {e}")).detail("nothing is lost: what could not be sent waits on this device");
+            return Error::new(Kind::Unreachable, format!("{host}: {e}"))
+                .detail("nothing is lost: what could not be sent waits on this device");
         }
-        let missing = text.contains("not a git repository") || text.contains("does not exist") || text.contains("not appear to be a git repository");
+        let missing =
+            text.contains("not a git repository") || text.contains("does not exist") || text.contains("not appear to be a git repository");
         let e = Error::new(Kind::Unreachable, format!("{host} can't use {path}: {text}"));
         if missing { e.remedy("to make it there", "sharelock remote add --create NAME URL") } else { e }
     }
@@ -88,7 +90,9 @@ impl SshRemote {
     /// providers allow.
     pub fn authorize(&mut self, line: &str) -> Result<()> {
         let line = key::check_line(line)
-            .ok_or_else(|| Error::new(Kind::Usage, "that is no line for authorized_keys: a type, a key and a name, as ssh-keygen prints it"))?
+            .ok_or_else(|| {
+                Error::new(Kind::Usage, "that is no line for authorized_keys: a type, a key and a name, as ssh-keygen prints it")
+            })?
             .to_string();
         if self.connection.is_none() {
             self.connection = Some(session::connect(&self.url, &self.settings, self.ask.as_mut())?);

@@ -59,7 +59,13 @@ fn target(url: &Url, s: &Settings) -> Result<Target> {
     let config = config::read(&s.home.join(".ssh/config"), &url.host, &s.home)?;
     let host = config.host_name.clone().unwrap_or_else(|| url.host.clone());
     let port = url.port.or(config.port).unwrap_or(22);
-    let user = match url.user.clone().or_else(|| config.user.clone()).or_else(|| std::env::var("USER").ok()).or_else(|| std::env::var("LOGNAME").ok()) {
+    let user = match url
+        .user
+        .clone()
+        .or_else(|| config.user.clone())
+        .or_else(|| std::env::var("USER").ok())
+        .or_else(|| std::env::var("LOGNAME").ok())
+    {
         Some(u) => u,
         None => return Err(Error::new(Kind::Usage, format!("which user on {host}? write user@{host}"))),
     };
@@ -75,7 +81,8 @@ fn target(url: &Url, s: &Settings) -> Result<Target> {
 }
 
 fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}")).detail("nothing is lost: what could not be sent waits on this device")
+    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}"))
+        .detail("nothing is lost: what could not be sent waits on this device")
 }
 
 /// Connects, checks the host key, logs in.
@@ -332,7 +339,9 @@ pub fn connect_by_password(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result
         return Ok(None);
     }
     let Some(password) = ask.password(&format!("{}@{}", t.user, t.host)) else { return Ok(None) };
-    session.userauth_password(&t.user, &password).map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
+    session
+        .userauth_password(&t.user, &password)
+        .map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
     Ok(Some(Connection { session, host: t.host }))
 }
 

@@ -43,11 +43,7 @@ pub fn parse(name: &Name) -> Option<Parsed> {
     let mark = std::str::from_utf8(mark).ok()?;
     let mut words = mark.split(' ');
     let (writer, date, time) = (words.next()?, words.next()?, words.next()?);
-    Some(Parsed {
-        original: Name::new([original, ext].concat())?,
-        writer: writer.to_string(),
-        stamp: format!("{date} {time}"),
-    })
+    Some(Parsed { original: Name::new([original, ext].concat())?, writer: writer.to_string(), stamp: format!("{date} {time}") })
 }
 
 /// True if `copy` is a conflict name of the file that `name` is (or is a conflict copy of).
@@ -83,8 +79,7 @@ fn strip(stem: &[u8]) -> Option<(&[u8], &[u8])> {
     let (writer, date, time) = (words.next()?, words.next()?, words.next()?);
     let digits = |s: &[u8]| s.iter().all(u8::is_ascii_digit);
     let writer_ok = (1..=32).contains(&writer.len()) && !writer.iter().any(|c| matches!(c, b'/' | b'(' | b')'));
-    let date_ok = date.len() == 10
-        && date.iter().enumerate().all(|(i, c)| if i == 4 || i == 7 { *c == b'-' } else { c.is_ascii_digit() });
+    let date_ok = date.len() == 10 && date.iter().enumerate().all(|(i, c)| if i == 4 || i == 7 { *c == b'-' } else { c.is_ascii_digit() });
     let time_ok = time.len() == 6 && digits(time);
     let n_ok = match words.next() {
         None => true,

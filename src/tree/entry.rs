@@ -32,8 +32,8 @@ pub struct Writer(Box<str>);
 impl Writer {
     /// Checks and takes a device's name.
     pub fn new(name: &str) -> Option<Writer> {
-        let ok = (1..=32).contains(&name.len())
-            && !name.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | '(' | ')'));
+        let ok =
+            (1..=32).contains(&name.len()) && !name.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '/' | '(' | ')'));
         ok.then(|| Writer(name.into()))
     }
 

@@ -1,9 +1,9 @@
 //! The merge (MERGE 4 and 5): pure, total, and the same on every device.
 
+use super::conflict;
 use super::naming;
 use super::planted::{self, Mistake};
 use super::{FileKind, Place, Tree, Version};
-use super::conflict;
 use crate::error::{Class, Error, Result};
 use crate::id::{Id, Oid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,9 +126,7 @@ fn match_files<'t>(base: &'t Tree, side: &'t Tree) -> (BTreeMap<&'t Place, &'t P
     let mut to = BTreeMap::new();
     let mut used = BTreeSet::new();
     let files = |t: &'t Tree| t.iter().filter_map(|(p, n)| Some((p, n.file()?)));
-    let file_at = |p: &Place| -> Option<(&'t Place, &'t Version)> {
-        side.iter_at(p).and_then(|(q, n)| Some((q, n.file()?)))
-    };
+    let file_at = |p: &Place| -> Option<(&'t Place, &'t Version)> { side.iter_at(p).and_then(|(q, n)| Some((q, n.file()?))) };
     for (p, v) in files(base) {
         if let Some((q, s)) = file_at(p) {
             if s.id == v.id {
@@ -194,9 +192,7 @@ pub fn merge(base: &Tree, first: &Tree, second: &Tree, how: How, same: &mut dyn 
 /// True if a directory above a place is gone on the other side and was moved on this one.
 fn rescued(base: &Tree, side: &Tree, other: &Tree, place: &Place) -> bool {
     !planted::is(Mistake::NoRescue)
-        && side
-            .above(place)
-            .any(|d| base.dir(&d).is_some() && other.dir(&d).is_none() && side.dir(&d) != base.dir(&d))
+        && side.above(place).any(|d| base.dir(&d).is_some() && other.dir(&d).is_none() && side.dir(&d) != base.dir(&d))
 }
 
 fn directories(base: &Tree, first: &Tree, second: &Tree, plan: &mut naming::Plan) {
@@ -233,8 +229,7 @@ fn files(base: &Tree, first: &Tree, second: &Tree, compare: &mut Compare<'_>, pl
             }
         }
     }
-    let added2: BTreeSet<&Place> =
-        second.iter().filter(|(p, n)| n.file().is_some() && !used2.contains(p)).map(|(p, _)| p).collect();
+    let added2: BTreeSet<&Place> = second.iter().filter(|(p, n)| n.file().is_some() && !used2.contains(p)).map(|(p, _)| p).collect();
     let mut paired: BTreeSet<&Place> = BTreeSet::new();
     for (q, e1) in first.iter().filter_map(|(p, n)| Some((p, n.file()?))).filter(|(p, _)| !used1.contains(p)) {
         let other = added2.get(q).and_then(|p| version(second, p)).filter(|e2| e2.id == e1.id);
@@ -314,7 +309,13 @@ fn both(
     let mut others = vec![e1, e2];
     others.extend(b);
     regenerate(&mut w, &others);
-    let prio = if place == q1 { 0 } else if place == q2 { 1 } else { 2 };
+    let prio = if place == q1 {
+        0
+    } else if place == q2 {
+        1
+    } else {
+        2
+    };
     plan.placed.push((place.clone(), prio, w));
     if let Some(l) = loser {
         plan.losers.push((place.clone(), l.clone()));

@@ -39,11 +39,7 @@ impl Plan {
                 }
             }
             let cycle = self.cycle()?;
-            let back: Vec<Id> = cycle
-                .iter()
-                .copied()
-                .filter(|id| first.dir(id).is_some_and(|p| self.at.get(id) != Some(p)))
-                .collect();
+            let back: Vec<Id> = cycle.iter().copied().filter(|id| first.dir(id).is_some_and(|p| self.at.get(id) != Some(p))).collect();
             for id in &back {
                 if let Some(p) = first.dir(id) {
                     self.at.insert(*id, p.clone()); // R-cycle

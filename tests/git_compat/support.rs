@@ -40,8 +40,7 @@ pub fn git_with(dir: &Path, args: &[&str], input: &[u8]) -> String {
 
 /// The same, as bytes.
 pub fn git_bytes(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child =
-        git_command(dir, args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = git_command(dir, args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let feed = std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Files: which are renamed, which are written, and where only the ancestor changes.
 
-use super::check::{clean, same_but_ctime};
 use super::Work;
+use super::check::{clean, same_but_ctime};
 use crate::clock::{Clock, Random};
 use crate::error::Result;
 use crate::files::Files;

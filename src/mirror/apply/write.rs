@@ -22,8 +22,7 @@ const TARGET: u64 = 65_536;
 
 /// True for the name of a temporary of ours.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
-    name.strip_prefix(PREFIX)
-        .is_some_and(|hex| hex.len() == 16 && hex.iter().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(c)))
+    name.strip_prefix(PREFIX).is_some_and(|hex| hex.len() == 16 && hex.iter().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(c)))
 }
 
 /// A temporary that is written, to be put in its place.

@@ -198,4 +198,3 @@ pub(super) fn forget_deletions<F: Files, S: State, C: Clock, R: Random>(d: &mut 
         Ok(())
     })
 }
-

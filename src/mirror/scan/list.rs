@@ -74,9 +74,7 @@ fn new_id<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, w
         return Ok(id);
     }
     let derived = d.keys.dir_id(&place.dir, &place.name);
-    let taken = |id: &Id| -> Result<bool> {
-        Ok(*id == Id::ROOT || w.used.contains(id) || Overlay::HEAD.dir(&d.state, *id)?.is_some())
-    };
+    let taken = |id: &Id| -> Result<bool> { Ok(*id == Id::ROOT || w.used.contains(id) || Overlay::HEAD.dir(&d.state, *id)?.is_some()) };
     if !taken(&derived)? {
         return Ok(derived);
     }
@@ -140,7 +138,12 @@ fn descend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, 
 }
 
 /// A directory that cannot be opened: with all below it, it counts as equal to the ancestor.
-fn unreadable<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, w: &mut Walk, path: &RelPath, e: std::io::Error) -> Result<()> {
+fn unreadable<F: Files, S: State, C: Clock, R: Random>(
+    d: &mut Device<F, S, C, R>,
+    w: &mut Walk,
+    path: &RelPath,
+    e: std::io::Error,
+) -> Result<()> {
     if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
         w.out.stable = false;
         return Ok(());
@@ -174,7 +177,12 @@ fn open_path<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, pa
     Ok(Some(dir))
 }
 
-fn enter_rules<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, dir: &F::Dir, path: &RelPath, rules: &mut Rules) -> Result<()> {
+fn enter_rules<F: Files, S: State, C: Clock, R: Random>(
+    d: &Device<F, S, C, R>,
+    dir: &F::Dir,
+    path: &RelPath,
+    rules: &mut Rules,
+) -> Result<()> {
     let file = match read_small(&d.share, dir, ignore::FILE, ignore::LIMIT) {
         Err(e) if e.is_stopped() => return Err(e),
         // Not a file, or not to be read: no rules; it is reported as any file is.

@@ -76,7 +76,9 @@ impl<F: Files> Work<F> {
             }
         }
         d.secure.sync_all()?;
-        if d.secure.stat(&dir, &new_name(HEAD))?.is_some() && blob_at(&d.secure, &dir, &new_name(HEAD))? == new.get(&(Vec::new(), HEAD.to_vec())).copied() {
+        if d.secure.stat(&dir, &new_name(HEAD))?.is_some()
+            && blob_at(&d.secure, &dir, &new_name(HEAD))? == new.get(&(Vec::new(), HEAD.to_vec())).copied()
+        {
             d.secure.rename(&dir, &new_name(HEAD), &dir, HEAD)?;
         }
         d.secure.sync_dir(&dir)?;

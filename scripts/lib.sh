@@ -1,0 +1,40 @@
+# Shared by the scripts: steps, packages, tools. Sourced, not run.
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Installs Debian packages that are missing, if this user may.
+need_packages() {
+    missing=
+    for p in "$@"; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q "install ok installed" || missing="$missing $p"
+    done
+    [ -z "$missing" ] && return 0
+    echo "installing:$missing"
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    # shellcheck disable=SC2086
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+}
+
+# Rust from Debian's packages where there is none, or an old one.
+need_cargo() {
+    [ -n "${HOME:-}" ] && [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+    if ! command -v cargo >/dev/null; then
+        need_packages rustc-web cargo-web
+    fi
+    command -v cargo >/dev/null || { echo "cargo is missing: https://rustup.rs" >&2; exit 1; }
+}
+
+# Sets PYTHON to an interpreter that has these modules, in a virtual environment of the build directory if need be.
+python_with() {
+    PYTHON=python3
+    for m in "$@"; do
+        if ! "$PYTHON" -c "import $m" 2>/dev/null; then
+            [ -x target/python/bin/python ] || python3 -m venv target/python
+            PYTHON=target/python/bin/python
+            "$PYTHON" -c "import $m" 2>/dev/null || "$PYTHON" -m pip install -q "$m"
+        fi
+    done
+    export PYTHON
+}
