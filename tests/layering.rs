@@ -1,4 +1,5 @@
 //! Who may import whom (the arrows of `src/lib.rs` point one way).
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 

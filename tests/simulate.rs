@@ -1,4 +1,5 @@
 //! Seeds of the simulation. `SHARELOCK_SEEDS` and `SHARELOCK_SEED` (see `scripts/simulate`) play more, or one.
+#![allow(clippy::unwrap_used)]
 
 use sharelock::sim::world::play;
 use sharelock::tree::planted;

@@ -182,10 +182,12 @@ fn shape(secure: &Disk) -> (usize, u64) {
         let names = secure.list(&dir).unwrap_or_default();
         widest = widest.max(names.len() as u64);
         for (name, kind) in names {
-            if kind == Some(Kind::Dir) && &*name != b".git" && depth < 1000 {
-                if let Ok(inner) = secure.open_dir(&dir, &name) {
-                    todo.push((inner, depth + 1));
-                }
+            if kind == Some(Kind::Dir)
+                && &*name != b".git"
+                && depth < 1000
+                && let Ok(inner) = secure.open_dir(&dir, &name)
+            {
+                todo.push((inner, depth + 1));
             }
         }
     }

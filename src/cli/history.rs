@@ -7,14 +7,15 @@ use super::{sync, voice};
 use crate::agent::round;
 use crate::clock::Time;
 use crate::error::{Error, Kind, Result};
-use crate::files::{Files, Open};
+use crate::files::Files;
 use crate::id::{Id, Oid};
 use crate::mirror::commit::Commit;
+use crate::mirror::restore::restore_version;
 use crate::mirror::versions::{self, Change, How};
 use crate::mirror::{content, scan};
 use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
-use crate::tree::{FileKind, Node, Version, conflict};
+use crate::tree::{Node, Version, conflict};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -232,7 +233,7 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
         return Ok(0);
     }
     let number = kept.first().map(|o| o.n);
-    write_version(&mut v.device, &path, &version)?;
+    restore_version(&mut v.device, &path, &version)?;
     println!("{path} is {said} again");
     if let Some(n) = number.filter(|_| there.is_some()) {
         println!("the version that was there is number {n} in the log");
@@ -242,10 +243,10 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
 
 /// A number of the log, a time, or a commit.
 fn find<'n>(all: &[&'n Numbered], at: &str) -> Option<&'n Numbered> {
-    if let Ok(n) = at.parse::<usize>() {
-        if at.len() < 7 {
-            return all.iter().copied().find(|o| o.n == n);
-        }
+    if let Ok(n) = at.parse::<usize>()
+        && at.len() < 7
+    {
+        return all.iter().copied().find(|o| o.n == n);
     }
     if let Some(t) = parse_time(at) {
         return all.iter().copied().find(|o| o.time.s < t + 60);
@@ -287,7 +288,7 @@ fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> R
         n += 1;
         bytes += version.size;
         if !dry_run {
-            write_version(&mut v.device, p, &version)?;
+            restore_version(&mut v.device, p, &version)?;
         }
     }
     let verb = if dry_run { "would be" } else { "is" };
@@ -305,55 +306,6 @@ fn after(mut v: Vault) -> Result<u8> {
         }
     }
     Ok(0)
-}
-
-/// Writes a version into the share as a user would: a temporary file, then a rename. What stands there must be what the
-/// vault has.
-pub fn write_version(d: &mut RealDevice, path: &RelPath, v: &Version) -> Result<()> {
-    let (dir, name) = path.split().ok_or_else(|| Error::new(Kind::Usage, "the share itself cannot be a file"))?;
-    let mut at = d.share.root();
-    for part in dir.names() {
-        at = crate::git::store::ensure_dir(&d.share, &at, part.as_bytes()).map_err(|e| Error::from(e).at(&dir))?;
-    }
-    let now = d.share.stat(&at, name.as_bytes())?;
-    if let Some(stat) = &now {
-        let anc = scan::row_at(&d.state, Table::Anc, path)?;
-        let head = scan::row_at(&d.state, Table::Head, path)?;
-        let same =
-            anc.as_ref().and_then(|r| r.seen.as_ref()).is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime && s.ino == stat.ino);
-        let known = anc.as_ref().and_then(|r| r.here()) == head.as_ref().and_then(|r| r.here());
-        if !same || !known {
-            return Err(Error::failed(format!("{path} has changes that are not in the history yet, it was not changed"))
-                .remedy("do", "sharelock sync"));
-        }
-    }
-    let mut random = [0u8; 8];
-    crate::clock::Random::fill(&mut d.random, &mut random)?;
-    let temporary = format!(".sharelock-tmp-{}", data_encoding::HEXLOWER.encode(&random));
-    if v.kind == FileKind::Link {
-        let mut target = Vec::new();
-        content::plaintext(&d.git, &d.keys, v, &mut |b| {
-            target.extend_from_slice(b);
-            Ok(())
-        })?;
-        d.share.symlink(&target, &at, temporary.as_bytes())?;
-    } else {
-        let mut file = d.share.create(&at, temporary.as_bytes(), 0o600)?;
-        content::plaintext(&d.git, &d.keys, v, &mut |b| Ok(file.write_all(b)?)).map_err(|e| e.at(path))?;
-        let bits = if v.exec { 0o777 } else { 0o666 };
-        let umask = rustix::process::umask(rustix::fs::Mode::empty());
-        rustix::process::umask(umask);
-        let mode = bits & !umask.bits() as u32;
-        file.set_mode(if v.private { mode & 0o700 } else { mode })?;
-        file.set_mtime(v.mtime)?;
-        file.sync()?;
-    }
-    // RACE: a save within these microseconds is replaced by the version that was asked for.
-    match now {
-        Some(_) => d.share.rename(&at, temporary.as_bytes(), &at, name.as_bytes())?,
-        None => d.share.rename_noreplace(&at, temporary.as_bytes(), &at, name.as_bytes())?,
-    }
-    Ok(d.share.sync_dir(&at)?)
 }
 
 /// Brings back what the brake stopped from being deleted: in this share, or (if another device deleted it) in the vault.
@@ -405,24 +357,22 @@ fn bring_back(d: &mut RealDevice, path: &RelPath, version: &Version, seen: Optio
             }
         }
     }
-    if there {
-        if let Some(stat) = d.share.stat(&at, name.as_bytes())? {
-            if seen.is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime) {
-                return Ok(false);
-            }
-            for n in 1..1000 {
-                let saved = format!(" (saved {n})");
-                let mut aside = name.as_bytes().to_vec();
-                aside.truncate(255 - saved.len());
-                aside.extend_from_slice(saved.as_bytes());
-                match d.share.rename_noreplace(&at, name.as_bytes(), &at, &aside) {
-                    Ok(()) => break,
-                    Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                    Err(e) => return Err(Error::from(e).at(path)),
-                }
+    if there && let Some(stat) = d.share.stat(&at, name.as_bytes())? {
+        if seen.is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime) {
+            return Ok(false);
+        }
+        for n in 1..1000 {
+            let saved = format!(" (saved {n})");
+            let mut aside = name.as_bytes().to_vec();
+            aside.truncate(255 - saved.len());
+            aside.extend_from_slice(saved.as_bytes());
+            match d.share.rename_noreplace(&at, name.as_bytes(), &at, &aside) {
+                Ok(()) => break,
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::from(e).at(path)),
             }
         }
     }
-    write_version(d, path, version)?;
+    restore_version(d, path, version)?;
     Ok(true)
 }

@@ -37,7 +37,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Err(early) => {
             let mut e = Error::new(Kind::Usage, early.output.trim().lines().next().unwrap_or("a wrong command line").to_lowercase());
-            if let Some(near) = refs.iter().find(|a| !a.starts_with('-')).and_then(|verb| nearest(verb)) {
+            if let Some(near) = refs.iter().filter(|a| !a.starts_with('-')).find_map(|verb| nearest(verb)) {
                 e = e.remedy("did you mean", format!("sharelock {near}"));
             }
             voice::error(&e.remedy("all verbs", "sharelock --help"));

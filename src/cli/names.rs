@@ -32,11 +32,11 @@ fn below(root: &std::path::Path, given: &str, what: &str) -> Result<RelPath> {
         rest = inside.as_os_str().as_bytes();
     }
     let full;
-    if !path.is_absolute() {
-        if let Ok(prefix) = here.strip_prefix(root) {
-            full = prefix.join(path);
-            rest = full.as_os_str().as_bytes();
-        }
+    if !path.is_absolute()
+        && let Ok(prefix) = here.strip_prefix(root)
+    {
+        full = prefix.join(path);
+        rest = full.as_os_str().as_bytes();
     }
     let clean: Vec<&[u8]> = rest.split(|c| *c == b'/').filter(|c| !c.is_empty() && *c != b".").collect();
     RelPath::new(&clean.join(&b'/'))

@@ -100,10 +100,10 @@ fn heal(mut v: Vault, name: &str) -> Result<u8> {
     let seen = v.device.git.get_ref(&history::seen_ref(name))?;
     let mut says = Says { summary: Some(format!("{name} was healed")), ..Says::default() };
     says.supersedes = seen.filter(|s| *s != head);
-    if let Some(lost) = says.supersedes {
-        if history::contains(&v.device, &head, &lost)? {
-            says.supersedes = None; // Our head contains it: nothing has to be superseded.
-        }
+    if let Some(lost) = says.supersedes
+        && history::contains(&v.device, &head, &lost)?
+    {
+        says.supersedes = None; // Our head contains it: nothing has to be superseded.
     }
     let head = match says.supersedes {
         None => head,

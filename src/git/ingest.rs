@@ -139,10 +139,10 @@ impl<F: Files> Ingest<F> {
                     None => break,
                     Some((used, kind, size, base)) => {
                         let offset = self.len;
-                        if let Base::Ofs(back) = base {
-                            if back == 0 || back > offset || offset - back < 12 {
-                                return Err(bad("a delta whose base lies outside"));
-                            }
+                        if let Base::Ofs(back) = base
+                            && (back == 0 || back > offset || offset - back < 12)
+                        {
+                            return Err(bad("a delta whose base lies outside"));
                         }
                         let limit = kind.map_or(super::limit::TREE, Type::limit);
                         if kind == Some(Type::Tag) {

@@ -57,11 +57,11 @@ impl<F: Files> Remote for LocalRemote<F> {
         }
         let mut out = Vec::new();
         for u in updates {
-            if let Some(new) = u.new {
-                if !store.contains(&new)? {
-                    out.push(RefStatus::Refused(format!("{new} is missing")));
-                    continue;
-                }
+            if let Some(new) = u.new
+                && !store.contains(&new)?
+            {
+                out.push(RefStatus::Refused(format!("{new} is missing")));
+                continue;
             }
             let expect = u.old.map_or(Expect::Absent, Expect::Is);
             out.push(match store.set_ref(&u.name, expect, u.new) {

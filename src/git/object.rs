@@ -141,10 +141,10 @@ impl<'a> Entries<'a> {
         if matches!(name, b"" | b"." | b"..") || name.eq_ignore_ascii_case(b".git") || name.contains(&b'/') {
             return Err(form("a name that must not be"));
         }
-        if let Some((last, last_tree)) = self.last {
-            if compare(last, last_tree, name, tree).is_ge() || last == name {
-                return Err(form("entries out of order"));
-            }
+        if let Some((last, last_tree)) = self.last
+            && (compare(last, last_tree, name, tree).is_ge() || last == name)
+        {
+            return Err(form("entries out of order"));
         }
         self.last = Some((name, tree));
         let (oid, rest) = rest.split_at(20);

@@ -39,10 +39,10 @@ impl<F: Files> Store<F> {
     /// The value of a ref; `None` if it is not there.
     pub fn get_ref(&self, name: &str) -> Result<Option<Oid>> {
         self.check(name)?;
-        if let Some((dir, leaf)) = self.ref_dir(name, false)? {
-            if let Some(text) = self.loose_ref(&dir, leaf)? {
-                return parse(&text, name).map(Some);
-            }
+        if let Some((dir, leaf)) = self.ref_dir(name, false)?
+            && let Some(text) = self.loose_ref(&dir, leaf)?
+        {
+            return parse(&text, name).map(Some);
         }
         Ok(self.packed()?.get(name).copied())
     }

@@ -170,10 +170,10 @@ impl<F: Files> Store<F> {
         let mut packs = self.packs.borrow_mut();
         packs.retain(|p| names.contains(&p.name));
         for name in names {
-            if packs.iter().all(|p| p.name != name) {
-                if let Some(pack) = self.open_pack(&name)? {
-                    packs.push(Rc::new(pack));
-                }
+            if packs.iter().all(|p| p.name != name)
+                && let Some(pack) = self.open_pack(&name)?
+            {
+                packs.push(Rc::new(pack));
             }
         }
         Ok(())
@@ -322,12 +322,12 @@ impl<F: Files> Store<F> {
 
     fn loose(&self, oid: &Oid) -> Result<Option<F::File>> {
         let hex = oid.to_string();
-        let dir = match self.files.open_dir(&self.objects_dir, hex[..2].as_bytes()) {
+        let dir = match self.files.open_dir(&self.objects_dir, &hex.as_bytes()[..2]) {
             Ok(d) => d,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        match self.files.open(&dir, hex[2..].as_bytes()) {
+        match self.files.open(&dir, &hex.as_bytes()[2..]) {
             Ok(f) => Ok(Some(f)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e.into()),

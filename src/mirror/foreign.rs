@@ -141,8 +141,8 @@ impl<F: Files> Look<F> {
         for (name, v) in losers {
             for n in 1.. {
                 let copy = conflict::name(&name, &v, n);
-                if !here.contains_key(&copy) {
-                    here.insert(copy, Node::File(v));
+                if let std::collections::btree_map::Entry::Vacant(e) = here.entry(copy) {
+                    e.insert(Node::File(v));
                     break;
                 }
             }
@@ -323,10 +323,10 @@ fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> 
             if let Some((long, content)) = &name.long {
                 secure::put(d, &dir, long.as_bytes(), content)?;
             }
-            if let Node::Dir { id, .. } = node {
-                if let Ok(inner) = d.secure.open_dir(&dir, name.entry.as_bytes()) {
-                    todo.push((*id, inner));
-                }
+            if let Node::Dir { id, .. } = node
+                && let Ok(inner) = d.secure.open_dir(&dir, name.entry.as_bytes())
+            {
+                todo.push((*id, inner));
             }
         }
     }

@@ -163,10 +163,10 @@ pub fn accept<F: Files, S: State, C: Clock, R: Random>(
             return Err(Error::integrity(Class::Auth, format!("commit {oid} is of another vault")));
         }
     }
-    if let Some(old) = remembered {
-        if !contains(d, head, old)? {
-            return Err(Error::integrity(Class::Stale, "the storage node shows an older state than it had before"));
-        }
+    if let Some(old) = remembered
+        && !contains(d, head, old)?
+    {
+        return Err(Error::integrity(Class::Stale, "the storage node shows an older state than it had before"));
     }
     match ours {
         Some(ours) => walk(d, &[*ours], &[*head]),

@@ -39,10 +39,11 @@ pub fn differences<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
             let before = old.next_if(|o| o.place.name == name);
             let before = before.as_ref().and_then(|r| r.here());
             // The same object under the same id at the same place: nothing to open.
-            if let Some(Node::File(v)) = before {
-                if v.oid == item.oid && v.id == item.id {
-                    continue;
-                }
+            if let Some(Node::File(v)) = before
+                && v.oid == item.oid
+                && v.id == item.id
+            {
+                continue;
             }
             let node =
                 sealed::node(&d.git, &d.keys, &mut versions, &item)?.ok_or_else(|| Error::integrity(Class::Form, "a keeper has a name"))?;
@@ -59,10 +60,10 @@ pub fn differences<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
                     todo.push((*id, *tree));
                 }
             }
-            if let Some(Node::Dir { id, .. }) = before {
-                if *id != node.id() || !node.is_dir() {
-                    lost_dirs.push(*id);
-                }
+            if let Some(Node::Dir { id, .. }) = before
+                && (*id != node.id() || !node.is_dir())
+            {
+                lost_dirs.push(*id);
             }
             if before != Some(&node) {
                 n += 1;
@@ -125,11 +126,11 @@ pub fn rebuild_head<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
 /// Sets the versions that only the merge knows as 'took head's id' (generation 0) to generation 1 in `Scan`.
 pub fn settle_generations<S: State>(state: &mut S, table: Table) -> Result<()> {
     each_row(state, table, |state, mut row| {
-        if let RowNode::Here(Node::File(v)) = &mut row.node {
-            if v.generation == 0 {
-                v.generation = 1;
-                state.put(table, &row)?;
-            }
+        if let RowNode::Here(Node::File(v)) = &mut row.node
+            && v.generation == 0
+        {
+            v.generation = 1;
+            state.put(table, &row)?;
         }
         Ok(())
     })

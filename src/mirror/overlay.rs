@@ -32,10 +32,10 @@ impl Overlay {
 
     /// The row at a place, never a tombstone.
     pub fn get<S: State>(&self, state: &S, place: &Place) -> Result<Option<Row>> {
-        if let Some(scratch) = self.scratch {
-            if let Some(row) = state.get(scratch, place)? {
-                return Ok(row.here().is_some().then_some(row));
-            }
+        if let Some(scratch) = self.scratch
+            && let Some(row) = state.get(scratch, place)?
+        {
+            return Ok(row.here().is_some().then_some(row));
         }
         state.get(self.base, place)
     }

@@ -136,11 +136,11 @@ impl<F: Files> Work<F> {
                 let mut moved = false;
                 if let Some(row) = Overlay::HEAD.dir(&d.state, id)? {
                     let source = entry_name(&d.keys, &row.place, &node);
-                    if let Some(from) = self.try_dir(d, row.place.dir)? {
-                        if d.secure.stat(&from, source.entry.as_bytes())?.is_some_and(|s| s.kind == Kind::Dir) {
-                            d.secure.rename_noreplace(&from, source.entry.as_bytes(), &to, target.entry.as_bytes())?;
-                            moved = true;
-                        }
+                    if let Some(from) = self.try_dir(d, row.place.dir)?
+                        && d.secure.stat(&from, source.entry.as_bytes())?.is_some_and(|s| s.kind == Kind::Dir)
+                    {
+                        d.secure.rename_noreplace(&from, source.entry.as_bytes(), &to, target.entry.as_bytes())?;
+                        moved = true;
                     }
                 }
                 if !moved {
@@ -274,13 +274,13 @@ impl<F: Files> Work<F> {
                 continue;
             }
             let (sealed, _) = keeper(&d.keys, &dir)?;
-            if let Some(at) = self.try_dir(d, dir)? {
-                if d.secure.stat(&at, sealed.entry.as_bytes())?.is_some() {
-                    d.secure.unlink(&at, sealed.entry.as_bytes())?;
-                }
+            if let Some(at) = self.try_dir(d, dir)?
+                && d.secure.stat(&at, sealed.entry.as_bytes())?.is_some()
+            {
+                d.secure.unlink(&at, sealed.entry.as_bytes())?;
             }
         }
-        dirs.sort_by(|a, b| b.0.cmp(&a.0));
+        dirs.sort_by_key(|d| std::cmp::Reverse(d.0));
         for (_, row) in dirs {
             let Some(node) = row.here() else { continue };
             let name = entry_name(&d.keys, &row.place, node);
@@ -302,10 +302,11 @@ impl<F: Files> Work<F> {
     fn remove_long_name<S: State, C: Clock, R: Random>(&mut self, d: &Device<F, S, C, R>, place: &Place, node: &Node) -> Result<()> {
         let name = entry_name(&d.keys, place, node);
         let Some((long, _)) = name.long else { return Ok(()) };
-        if let Some(at) = self.try_dir(d, place.dir)? {
-            if d.secure.stat(&at, name.entry.as_bytes())?.is_none() && d.secure.stat(&at, long.as_bytes())?.is_some() {
-                d.secure.unlink(&at, long.as_bytes())?;
-            }
+        if let Some(at) = self.try_dir(d, place.dir)?
+            && d.secure.stat(&at, name.entry.as_bytes())?.is_none()
+            && d.secure.stat(&at, long.as_bytes())?.is_some()
+        {
+            d.secure.unlink(&at, long.as_bytes())?;
         }
         Ok(())
     }

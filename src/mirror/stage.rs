@@ -151,7 +151,7 @@ fn read_and_seal<F: Files, S: State, C: Clock, R: Random>(
             Reading::Changed => continue,
             Reading::Unreadable(e) if e.is_stopped() || e.kind() == crate::error::Kind::Full => return Err(e),
             Reading::Unreadable(_) => return Ok(Content::Later),
-            Reading::Sealed(new) => return Ok(settle(d, new, seen)?),
+            Reading::Sealed(new) => return settle(d, new, seen),
         }
     }
     Ok(Content::Later)
@@ -327,10 +327,11 @@ fn seal_large<F: Files, S: State, C: Clock, R: Random>(
 fn resealed_from<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, v: &Version) -> Result<Oid> {
     for table in [Table::Anc, Table::Head] {
         for row in d.state.by_id(table, v.id)? {
-            if let Some(Node::File(old)) = row.here() {
-                if old.same_plaintext(v) == Some(true) && old.oid != Oid::ZERO {
-                    return Ok(old.oid);
-                }
+            if let Some(Node::File(old)) = row.here()
+                && old.same_plaintext(v) == Some(true)
+                && old.oid != Oid::ZERO
+            {
+                return Ok(old.oid);
             }
         }
     }

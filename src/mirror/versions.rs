@@ -53,7 +53,7 @@ pub fn commits<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
         todo.extend(history::parents(&c));
         out.push((oid, c));
     }
-    out.sort_by(|a, b| (b.1.details.height, b.1.details.time, b.0).cmp(&(a.1.details.height, a.1.details.time, a.0)));
+    out.sort_by_key(|(oid, c)| std::cmp::Reverse((c.details.height, c.details.time, *oid)));
     Ok(out)
 }
 

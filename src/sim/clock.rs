@@ -16,7 +16,7 @@ impl SimRandom {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl SimRandom {
 
     /// A number below `n`, which is not 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
+        self.draw() % n
     }
 
     /// True `percent` times of a hundred.
@@ -43,7 +43,7 @@ impl SimRandom {
 impl Random for SimRandom {
     fn fill(&mut self, out: &mut [u8]) -> Result<()> {
         for chunk in out.chunks_mut(8) {
-            let n = self.next().to_le_bytes();
+            let n = self.draw().to_le_bytes();
             chunk.copy_from_slice(&n[..chunk.len()]);
         }
         Ok(())

@@ -192,10 +192,10 @@ impl User {
                 }
                 let full = format!("{path}{}{}", if path.is_empty() { "" } else { "/" }, String::from_utf8_lossy(&name));
                 if let Some(what) = self.read_at(dir, &name) {
-                    if what == What::Dir {
-                        if let Ok(d) = self.disk.open_dir(&dir, &name) {
-                            todo.push((full.clone(), d));
-                        }
+                    if what == What::Dir
+                        && let Ok(d) = self.disk.open_dir(&dir, &name)
+                    {
+                        todo.push((full.clone(), d));
                     }
                     out.insert(full, what);
                 }

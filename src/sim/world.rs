@@ -142,7 +142,7 @@ impl World {
             };
             world.machines.push(machine);
         }
-        world.random = RefCell::new(SimRandom::new(random.next()));
+        world.random = RefCell::new(SimRandom::new(random.draw()));
         let world = Rc::new(world);
         for i in 0..devices {
             let m = &world.machines[i];
@@ -173,7 +173,7 @@ impl World {
             git,
             state,
             clock: self.clock.with_offset(60 * i as i16),
-            random: SimRandom::new(self.random.borrow_mut().next()),
+            random: SimRandom::new(self.random.borrow_mut().draw()),
             keys: VaultKeys::new(&Master::from_bytes(&[9; 32])),
             vault: VAULT,
             name: Writer::new(NAMES[i]).expect("a valid name"),
@@ -330,11 +330,10 @@ impl World {
                 }
             }
             15..=19 => {
-                if let Some(old) = u.read(p).filter(|w| *w != What::Dir) {
-                    if u.rm(p).is_some() {
+                if let Some(old) = u.read(p).filter(|w| *w != What::Dir)
+                    && u.rm(p).is_some() {
                         ledger.replaced(Some(&old));
                     }
-                }
             }
             20..=23 if u.parents(q) => self.user_moves(u, p, q, &mut ledger),
             24..=28 if u.parents(e) => self.user_moves(u, d, e, &mut ledger),
@@ -349,11 +348,10 @@ impl World {
                 u.mkdir(d);
             }
             34..=35 => {
-                if let Some(What::File(c, _)) = u.read(p) {
-                    if u.chmod(p).is_some() {
+                if let Some(What::File(c, _)) = u.read(p)
+                    && u.chmod(p).is_some() {
                         ledger.exempt(&c);
                     }
-                }
             }
             36 => {
                 if let Some(What::File(c, _)) = u.read(p) {
@@ -383,17 +381,16 @@ impl World {
             42..=43 => {
                 // The editors' dance: x -> x.bak, then a new x.
                 let bak = format!("{p}.bak");
-                if let Some(What::File(c, _)) = u.read(p) {
-                    if u.read(&bak).is_none() && u.mv(p, &bak).is_some() && u.write(p, &new).is_some() {
+                if let Some(What::File(c, _)) = u.read(p)
+                    && u.read(&bak).is_none() && u.mv(p, &bak).is_some() && u.write(p, &new).is_some() {
                         ledger.exempt(&c);
                         ledger.exempt(&new);
                         ledger.wrote(&new);
                     }
-                }
             }
-            44..=45 => {
+            44..=45
                 // A swap of two names.
-                if u.read(p).is_some_and(|w| w != What::Dir) && u.read(q).is_some_and(|w| w != What::Dir) && p != q {
+                if u.read(p).is_some_and(|w| w != What::Dir) && u.read(q).is_some_and(|w| w != What::Dir) && p != q => {
                     for x in [p, q] {
                         if let Some(What::File(c, _) | What::Link(c)) = u.read(x) {
                             ledger.exempt(&c);
@@ -404,7 +401,6 @@ impl World {
                     u.parents(q);
                     u.mv("swap#", q);
                 }
-            }
             _ => {}
         }
     }
@@ -558,15 +554,15 @@ pub fn play(seed: u64, trace: bool) -> std::result::Result<Played, String> {
     if world.failure.borrow().is_none() {
         world.settle();
     }
-    if world.failure.borrow().is_none() {
-        if let Err(e) = check::all(&world) {
-            world.fail(e);
-        }
+    if world.failure.borrow().is_none()
+        && let Err(e) = check::all(&world)
+    {
+        world.fail(e);
     }
     world.machines.iter().for_each(|m| m.life.schedule(None));
-    let out = match world.failure.borrow().clone() {
+
+    match world.failure.borrow().clone() {
         Some(e) => Err(format!("{:?}: {e}", world.mode)),
         None => Ok(Played { verbs: u64::from(world.verbs.get()) }),
-    };
-    out
+    }
 }

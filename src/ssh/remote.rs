@@ -124,10 +124,10 @@ fn append_key(c: &Connection, line: &str) -> Result<()> {
     if let Some(sftp) = c.sftp() {
         let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::APPEND | ssh2::OpenFlags::CREATE;
         let _ = sftp.mkdir(Path::new(".ssh"), 0o700);
-        if let Ok(mut f) = sftp.open_mode(Path::new(".ssh/authorized_keys"), flags, 0o600, ssh2::OpenType::File) {
-            if f.write_all(text.as_bytes()).is_ok() {
-                return Ok(());
-            }
+        if let Ok(mut f) = sftp.open_mode(Path::new(".ssh/authorized_keys"), flags, 0o600, ssh2::OpenType::File)
+            && f.write_all(text.as_bytes()).is_ok()
+        {
+            return Ok(());
         }
     }
     if by_command("dd of=.ssh/authorized_keys oflag=append conv=notrunc") {
@@ -197,10 +197,10 @@ impl Remote for SshRemote {
         let file = format!("{}/HEAD", self.url.path.trim_start_matches("~/"));
         if let Some(sftp) = self.connection.as_ref().and_then(Connection::sftp) {
             let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::TRUNCATE;
-            if let Ok(mut f) = sftp.open_mode(Path::new(&file), flags, 0o644, ssh2::OpenType::File) {
-                if f.write_all(HEAD.as_bytes()).is_ok() {
-                    return Ok(true);
-                }
+            if let Ok(mut f) = sftp.open_mode(Path::new(&file), flags, 0o644, ssh2::OpenType::File)
+                && f.write_all(HEAD.as_bytes()).is_ok()
+            {
+                return Ok(true);
             }
         }
         let mut channel = self.exec(&format!("dd of={}", quote(&file)))?;

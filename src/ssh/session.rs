@@ -260,10 +260,10 @@ fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Res
 
 fn agent(session: &Session, t: &Target, tried: &mut Vec<String>) -> Result<bool> {
     let Ok(mut agent) = session.agent() else { return Ok(false) };
-    if let Some(path) = t.config.identity_agent.as_deref().filter(|p| *p != "SSH_AUTH_SOCK" && !p.starts_with('$')) {
-        if agent.set_identity_path(Path::new(path)).is_err() {
-            return Ok(false);
-        }
+    if let Some(path) = t.config.identity_agent.as_deref().filter(|p| *p != "SSH_AUTH_SOCK" && !p.starts_with('$'))
+        && agent.set_identity_path(Path::new(path)).is_err()
+    {
+        return Ok(false);
     }
     if agent.connect().is_err() || agent.list_identities().is_err() {
         return Ok(false);

@@ -128,11 +128,11 @@ fn match_files<'t>(base: &'t Tree, side: &'t Tree) -> (BTreeMap<&'t Place, &'t P
     let files = |t: &'t Tree| t.iter().filter_map(|(p, n)| Some((p, n.file()?)));
     let file_at = |p: &Place| -> Option<(&'t Place, &'t Version)> { side.iter_at(p).and_then(|(q, n)| Some((q, n.file()?))) };
     for (p, v) in files(base) {
-        if let Some((q, s)) = file_at(p) {
-            if s.id == v.id {
-                to.insert(p, q);
-                used.insert(q);
-            }
+        if let Some((q, s)) = file_at(p)
+            && s.id == v.id
+        {
+            to.insert(p, q);
+            used.insert(q);
         }
     }
     if !planted::is(Mistake::NoRename) {
@@ -162,11 +162,11 @@ fn match_files<'t>(base: &'t Tree, side: &'t Tree) -> (BTreeMap<&'t Place, &'t P
         if to.contains_key(p) {
             continue;
         }
-        if let Some((q, _)) = file_at(p) {
-            if !used.contains(q) {
-                to.insert(p, q);
-                used.insert(q);
-            }
+        if let Some((q, _)) = file_at(p)
+            && !used.contains(q)
+        {
+            to.insert(p, q);
+            used.insert(q);
         }
     }
     (to, used)
@@ -177,9 +177,7 @@ fn match_files<'t>(base: &'t Tree, side: &'t Tree) -> (BTreeMap<&'t Place, &'t P
 /// Errors: those of [`Same`], and trees that no device makes (a directory in itself).
 pub fn merge(base: &Tree, first: &Tree, second: &Tree, how: How, same: &mut dyn Same) -> Result<Outcome> {
     if first == second {
-        let mut m = Merged::default();
-        m.tree = first.clone();
-        return Ok(Outcome::Merged(m));
+        return Ok(Outcome::Merged(Merged { tree: first.clone(), ..Merged::default() }));
     }
     let mut compare = Compare { how, ask: same, known: BTreeMap::new() };
     let mut plan = naming::Plan::default();
@@ -242,10 +240,10 @@ fn files(base: &Tree, first: &Tree, second: &Tree, compare: &mut Compare<'_>, pl
         }
     }
     for q in added2 {
-        if !paired.contains(q) {
-            if let Some(e2) = version(second, q) {
-                plan.placed.push((q.clone(), 1, Winner::of(&e2)));
-            }
+        if !paired.contains(q)
+            && let Some(e2) = version(second, q)
+        {
+            plan.placed.push((q.clone(), 1, Winner::of(&e2)));
         }
     }
     Ok(())

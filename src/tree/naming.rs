@@ -238,10 +238,12 @@ impl Named {
         if planted::is(Mistake::NoGeneration) {
             return;
         }
-        if let Some(x) = self.files.get_mut(q) {
-            if x.v.id == v.id && x.v != *v && x.v.generation <= v.generation {
-                x.set_generation(v.generation + 1);
-            }
+        if let Some(x) = self.files.get_mut(q)
+            && x.v.id == v.id
+            && x.v != *v
+            && x.v.generation <= v.generation
+        {
+            x.set_generation(v.generation + 1);
         }
     }
 

@@ -27,10 +27,10 @@ impl Tree {
 
     /// Sets what stands at a place.
     pub fn insert(&mut self, place: Place, node: Node) {
-        if let Some(Node::Dir { id, .. }) = self.nodes.get(&place) {
-            if self.dirs.get(id) == Some(&place) {
-                self.dirs.remove(id);
-            }
+        if let Some(Node::Dir { id, .. }) = self.nodes.get(&place)
+            && self.dirs.get(id) == Some(&place)
+        {
+            self.dirs.remove(id);
         }
         if let Node::Dir { id, .. } = &node {
             self.dirs.insert(*id, place.clone());

@@ -90,9 +90,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         let Some(v) = row.here().and_then(Node::file) else { return Ok(false) };
         let [to] = &self.file_rows(Table::Head, v.id)?[..] else { return Ok(false) };
         let dir = to.place.dir;
-        if self.d.state.get(Table::Anc, &to.place)?.is_some()
-            || dir != Id::ROOT && directory(&self.d.state, Table::Anc, dir)?.is_none()
-        {
+        if self.d.state.get(Table::Anc, &to.place)?.is_some() || dir != Id::ROOT && directory(&self.d.state, Table::Anc, dir)?.is_none() {
             return Ok(false);
         }
         Ok(self.renamed_from(v)?.is_some_and(|from| from.place == row.place))

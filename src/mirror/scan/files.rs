@@ -37,14 +37,15 @@ pub(super) fn resolve<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F,
                 return put(d, row, new, seen);
             }
         }
-        if anc_has_files && v.size > 0 {
-            if let Some(source) = by_content(d, &row, &v, &seen, &claimed)? {
-                let Some(Node::File(old)) = source.here() else { return Ok(()) };
-                let mut new = Version { id: old.id, epoch: old.epoch, segment: old.segment, ..v };
-                new.generation = top_generation(&d.state, old.id)? + 1;
-                claimed.insert(source.place.clone());
-                return put(d, row, new, seen);
-            }
+        if anc_has_files
+            && v.size > 0
+            && let Some(source) = by_content(d, &row, &v, &seen, &claimed)?
+        {
+            let Some(Node::File(old)) = source.here() else { return Ok(()) };
+            let mut new = Version { id: old.id, epoch: old.epoch, segment: old.segment, ..v };
+            new.generation = top_generation(&d.state, old.id)? + 1;
+            claimed.insert(source.place.clone());
+            return put(d, row, new, seen);
         }
         let mut id = Id::ROOT;
         d.random.fill(&mut id.0)?; // Rule 5.

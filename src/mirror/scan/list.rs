@@ -302,10 +302,10 @@ fn directory<F: Files, S: State, C: Clock, R: Random>(
         return Ok(Some(Todo { path: path.clone(), id: *id, by_path: true, head }));
     }
     if let Some(id) = moved(d, w, stat)? {
-        if let Some(Node::Dir { id: other, .. }) = old_node {
-            if *other != id {
-                w.lost.push(*other);
-            }
+        if let Some(Node::Dir { id: other, .. }) = old_node
+            && *other != id
+        {
+            w.lost.push(*other);
         }
         put_dir(d, &place, id, stat)?;
         w.used.insert(id);
