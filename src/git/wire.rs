@@ -119,11 +119,7 @@ impl Advertisement {
             if let Some(format) = self.value("object-format").filter(|f| *f != "sha1") {
                 return Err(other_format(format));
             }
-            self.head_branch = self
-                .capabilities
-                .iter()
-                .find_map(|c| c.strip_prefix("symref=HEAD:"))
-                .map(str::to_string);
+            self.head_branch = self.capabilities.iter().find_map(|c| c.strip_prefix("symref=HEAD:")).map(str::to_string);
         }
         if let Some(oid) = text.strip_prefix(b"shallow ") {
             return Oid::from_hex(oid).map(|_| ()).ok_or_else(|| form("a shallow line without an id"));
@@ -142,10 +138,10 @@ impl Advertisement {
             _ if name.ends_with(b"^{}") => {}
             _ => {
                 // A name that is not UTF-8 is none of ours; refs are only looked up by name.
-                if let Ok(name) = std::str::from_utf8(name) {
-                    if self.refs.insert(name.to_string(), oid).is_some() {
-                        return Err(form("a ref twice"));
-                    }
+                if let Ok(name) = std::str::from_utf8(name)
+                    && self.refs.insert(name.to_string(), oid).is_some()
+                {
+                    return Err(form("a ref twice"));
                 }
             }
         }

@@ -128,11 +128,11 @@ impl State for SimState {
                 (Some(x), Some(y)) => alike(&x.node, &y.node),
                 _ => false,
             };
+            if out.len() == limit {
+                break;
+            }
             if !same {
                 out.push((p.clone(), x.cloned(), y.cloned()));
-                if out.len() == limit {
-                    break;
-                }
             }
         }
         Ok(out)

@@ -155,3 +155,6 @@ pub trait State {
     /// Forgets everything since the last commit (scratch tables may keep what they have).
     fn rollback(&mut self) -> Result<()>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,8 +50,8 @@ pub fn push_over(
         return Ok(out);
     }
     let mut words = Words::default();
-    let report = exchange(channel, server, sent.iter().map(|i| &updates[*i]), atomic, pack, &mut words)
-        .map_err(|e| with_words(&words, e))?;
+    let report =
+        exchange(channel, server, sent.iter().map(|i| &updates[*i]), atomic, pack, &mut words).map_err(|e| with_words(&words, e))?;
     for i in sent {
         out[i] = report.status(&updates[i].name, &words);
     }
