@@ -127,11 +127,25 @@ impl<File: Open> Idx<File> {
         Ok(None)
     }
 
-    /// The id of object `n` in order of ids.
-    pub fn oid(&self, n: u32) -> Result<Oid> {
-        let mut oid = [0; 20];
-        read_exact(&self.file, HEADER + 20 * u64::from(n), &mut oid)?;
-        Ok(Oid(oid))
+    /// All that it knows, in order of ids.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let count = u64::from(self.len());
+        let mut out = Vec::with_capacity(self.len() as usize);
+        let mut buffer = [0u8; 20 * 256];
+        for first in (0..self.len()).step_by(256) {
+            let n = (self.len() - first).min(256) as usize;
+            let oids = &mut buffer[..20 * n];
+            read_exact(&self.file, HEADER + 20 * u64::from(first), oids)?;
+            for (i, oid) in oids.chunks_exact(20).enumerate() {
+                out.push(Entry { oid: Oid(oid.try_into().expect("20 bytes")), crc: 0, offset: self.offset(first + i as u32)? });
+            }
+            let crcs = &mut buffer[..4 * n];
+            read_exact(&self.file, HEADER + 20 * count + 4 * u64::from(first), crcs)?;
+            for (e, crc) in out[first as usize..].iter_mut().zip(crcs.chunks_exact(4)) {
+                e.crc = u32::from_be_bytes(crc.try_into().expect("4 bytes"));
+            }
+        }
+        Ok(out)
     }
 
     fn offset(&self, n: u32) -> Result<u64> {

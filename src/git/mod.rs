@@ -5,6 +5,7 @@
 //!
 //! Ceilings: an object that claims more than [`limit`] allows for its type is refused before it is inflated.
 
+mod consolidate;
 mod delta;
 mod idx;
 pub mod index;

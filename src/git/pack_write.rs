@@ -3,7 +3,7 @@
 use super::idx::{self, Entry};
 use super::store::Store;
 use super::{Type, object, zlib};
-use crate::error::Result;
+use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open};
 use crate::id::Oid;
 use sha1::{Digest, Sha1};
@@ -17,10 +17,18 @@ pub(super) fn pack_header(objects: u32) -> [u8; 12] {
     h
 }
 
+/// Number of a delta whose base is named by id.
+pub(super) const REF_DELTA: u8 = 7;
+
 /// Appends an entry: type and size, then the stored stream.
 pub(super) fn encode(kind: Type, content: &[u8], out: &mut Vec<u8>) {
-    let mut size = content.len() as u64;
-    let mut byte = kind.to_pack() << 4 | (size & 0xf) as u8;
+    head_of(kind.to_pack(), content.len() as u64, out);
+    zlib::store(content, out);
+}
+
+/// Appends type and size.
+pub(super) fn head_of(kind: u8, mut size: u64, out: &mut Vec<u8>) {
+    let mut byte = kind << 4 | (size & 0xf) as u8;
     size >>= 4;
     while size > 0 {
         out.push(byte | 0x80);
@@ -28,7 +36,6 @@ pub(super) fn encode(kind: Type, content: &[u8], out: &mut Vec<u8>) {
         size >>= 7;
     }
     out.push(byte);
-    zlib::store(content, out);
 }
 
 /// Writes one pack. Its objects can be read only after [`PackWriter::finish`]; a writer that is dropped before leaves
@@ -72,6 +79,45 @@ impl<F: Files> PackWriter<F> {
         Ok(())
     }
 
+    /// Copies an entry from another pack under a new head. Its stream, from `body` to `end`, is not inflated: the CRC-32
+    /// of the old entry must be what the index says. The caller sees to it that a delta's base is in this pack.
+    pub(super) fn copy(&mut self, e: &Entry, head: &[u8], from: &F::File, body: u64, end: u64) -> Result<()> {
+        let mut old = crc32fast::Hasher::new();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(head);
+        self.put(head)?;
+        let mut at = e.offset;
+        let mut chunk = [0u8; 16 * 1024];
+        while at < end {
+            // First the old head alone, then the stream.
+            let until = if at < body { body } else { end };
+            let chunk = &mut chunk[..(until - at).min(16 * 1024) as usize];
+            idx::read_exact(from, at, chunk)?;
+            old.update(chunk);
+            if at >= body {
+                crc.update(chunk);
+                self.put(chunk)?;
+            }
+            at += chunk.len() as u64;
+        }
+        if old.finalize() != e.crc {
+            return Err(Error::integrity(Class::Auth, format!("git object {} is damaged on this disk", e.oid)));
+        }
+        let begin = self.len;
+        self.len += head.len() as u64 + end.saturating_sub(body);
+        self.entries.insert(e.oid, (crc.finalize(), begin));
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= 128 * 1024 {
+            self.file.write_all(&self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
     /// True if the pack under way has the object.
     pub fn has(&self, oid: &Oid) -> bool {
         self.entries.contains_key(oid)
@@ -92,10 +138,12 @@ impl<F: Files> PackWriter<F> {
         self.entries.len() as u32
     }
 
-    /// Completes, syncs and installs the pack: after it, everything in it is durable and readable.
-    pub fn finish(mut self) -> Result<()> {
+    /// Completes, syncs and installs the pack: after it, everything in it is durable and readable. Gives the pack's
+    /// name, without suffix; `None` for an empty one, which is not kept.
+    pub fn finish(mut self) -> Result<Option<String>> {
         if self.entries.is_empty() {
-            return self.store.discard(&self.temporary);
+            self.store.discard(&self.temporary)?;
+            return Ok(None);
         }
         self.file.write_all(&self.buffer)?;
         self.file.write_at(0, &pack_header(self.entries.len() as u32))?;
@@ -104,7 +152,7 @@ impl<F: Files> PackWriter<F> {
         let mut entries: Vec<Entry> = self.entries.drain().map(|(oid, (crc, offset))| Entry { oid, crc, offset }).collect();
         entries.sort_unstable_by_key(|e| e.oid);
         self.file.sync()?;
-        self.store.install(&self.temporary, &trailer, &entries)
+        self.store.install(&self.temporary, &trailer, &entries).map(Some)
     }
 }
 

@@ -54,9 +54,12 @@ pub(super) struct Pack<F: Files> {
 
 /// The start of an entry in a pack.
 #[derive(Clone, Copy)]
-enum Head {
+pub(super) enum Head {
+    /// An object as it is.
     Whole(Type),
+    /// A delta; where its base begins.
     Ofs(u64),
+    /// A delta; its base.
     Ref(Oid),
 }
 
@@ -362,12 +365,17 @@ impl<F: Files> Store<F> {
         Ok(self.files.unlink(&self.packs_dir, temporary.as_bytes())?)
     }
 
-    /// Gives a complete, synced temporary pack its name: the pack first, then its index, which makes it visible.
-    pub(super) fn install(&self, temporary: &str, trailer: &[u8; 20], entries: &[Entry]) -> Result<()> {
+    /// Gives a complete, synced temporary pack its name: the pack first, then its index, which makes it visible. Gives
+    /// its name.
+    pub(super) fn install(&self, temporary: &str, trailer: &[u8; 20], entries: &[Entry]) -> Result<String> {
         let name = format!("pack-{}", Oid(*trailer));
-        if self.packs.borrow().iter().any(|p| p.name == name) {
-            return self.discard(temporary);
+        let known = self.packs.borrow().iter().any(|p| p.name == name);
+        // Known, and still there: a stock `git gc` may have removed it since.
+        if known && self.open_pack(&name)?.is_some() {
+            self.discard(temporary)?;
+            return Ok(name);
         }
+        self.packs.borrow_mut().retain(|p| p.name != name);
         let (idx_name, mut idx_file) = self.temporary()?;
         idx::write(entries, trailer, &mut idx_file)?;
         idx_file.sync()?;
@@ -378,17 +386,27 @@ impl<F: Files> Store<F> {
         if let Some(pack) = self.open_pack(&name)? {
             self.packs.borrow_mut().push(Rc::new(pack));
         }
-        Ok(())
+        Ok(name)
     }
 
     pub(super) fn pack_list(&self) -> Vec<Rc<Pack<F>>> {
         self.packs.borrow().clone()
     }
 
+    /// True if git is told to leave this pack alone: it is being written, promised, or kept for later deletion.
+    pub(super) fn set_aside(&self, pack: &str) -> Result<bool> {
+        for suffix in [".keep", ".promisor", ".mtimes"] {
+            if self.files.stat(&self.packs_dir, format!("{pack}{suffix}").as_bytes())?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes a pack whose objects stand elsewhere: the index first, so that nobody looks for it.
     pub(super) fn remove_pack(&self, name: &str) -> Result<()> {
         self.packs.borrow_mut().retain(|p| p.name != name);
-        for suffix in [".idx", ".rev", ".bitmap", ".mtimes", ".keep", ".pack"] {
+        for suffix in [".idx", ".rev", ".bitmap", ".pack"] {
             match self.files.unlink(&self.packs_dir, format!("{name}{suffix}").as_bytes()) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
                 _ => {}
@@ -428,9 +446,13 @@ fn check_config(config: &[u8]) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn damaged(pack: &str, offset: u64) -> Error {
+    Error::integrity(Class::Form, format!("{pack}.pack: damaged at byte {offset}"))
+}
+
 /// Parses an entry's head: what it is, the length that it inflates to, and where its stream begins.
-fn entry_head<F: Files>(pack: &Pack<F>, offset: u64) -> Result<(Head, u64, u64)> {
-    let bad = || Error::integrity(Class::Form, format!("{}.pack: damaged at byte {offset}", pack.name));
+pub(super) fn entry_head<F: Files>(pack: &Pack<F>, offset: u64) -> Result<(Head, u64, u64)> {
+    let bad = || damaged(&pack.name, offset);
     let mut b = [0u8; 40];
     let mut have = 0;
     while have < b.len() {

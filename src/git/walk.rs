@@ -1,4 +1,4 @@
-//! What is reachable from where, packs to be sent, and fewer packs out of many.
+//! What is reachable from where, and packs to be sent.
 
 use super::pack_write::{encode, pack_header};
 use super::store::Store;
@@ -9,12 +9,6 @@ use crate::id::Oid;
 use sha1::{Digest, Sha1};
 use std::collections::HashSet;
 use std::io::Write;
-
-/// From this many packs on, small ones are put together.
-const MANY: usize = 24;
-/// Packs above this size or count are left as they are.
-const LARGE: u64 = 256 << 20;
-const MOST: u64 = 100_000;
 
 impl<F: Files> Store<F> {
     /// Everything reachable from `want` and not from `have`: commits, then trees, then blobs.
@@ -116,47 +110,6 @@ impl<F: Files> Store<F> {
     /// A pack of these objects, to be sent.
     pub fn pack_source(&self, oids: Vec<Oid>) -> Result<Objects<F>> {
         Ok(Objects { store: self.clone(), oids })
-    }
-
-    /// Puts small packs together when there are many, so that thousands of syncs do not leave thousands of packs. The
-    /// new pack is durable before an old one is removed.
-    ///
-    /// Geometric: from the smallest up, as long as the next is less than twice what has been gathered; so an object is
-    /// copied a logarithmic number of times.
-    pub fn consolidate(&self) -> Result<()> {
-        let mut packs = self.pack_list();
-        if packs.len() < MANY {
-            return Ok(());
-        }
-        packs.retain(|p| p.size < LARGE && u64::from(p.idx.len()) < MOST);
-        packs.sort_by_key(|p| p.size);
-        let (mut bytes, mut objects, mut n) = (0u64, 0u64, 0);
-        for p in &packs {
-            objects += u64::from(p.idx.len());
-            if n >= MANY / 2 && p.size > 2 * bytes || objects > MOST {
-                break;
-            }
-            bytes += p.size;
-            n += 1;
-        }
-        if n < 2 {
-            return Ok(());
-        }
-        let mut writer = self.pack_writer()?;
-        for p in &packs[..n] {
-            for i in 0..p.idx.len() {
-                let oid = p.idx.oid(i)?;
-                if !writer.has(&oid) {
-                    let (kind, content) = self.read_any(&oid, limit::TREE)?;
-                    writer.add_as(kind, &oid, &content)?;
-                }
-            }
-        }
-        writer.finish()?;
-        for p in &packs[..n] {
-            self.remove_pack(&p.name)?;
-        }
-        self.refresh()
     }
 }
 
