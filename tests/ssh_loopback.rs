@@ -163,7 +163,7 @@ fn ssh_config_names_host_port_user_and_key() {
     assert_eq!(b.read("x.txt"), "hello\n");
     std::fs::write(b.path(".ssh/config"), format!("{config}\nHost s*\n  ProxyJump elsewhere\n")).unwrap();
     let r = b.run(["sync"]);
-    assert!(r.code == 2 && r.err.contains(".ssh/config:11: a connection through another host is not supported"), "{}", r.err);
+    assert!(r.code == 2 && r.err.contains(".ssh/config:12: a connection through another host is not supported"), "{}", r.err);
 }
 
 #[test]

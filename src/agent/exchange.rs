@@ -118,11 +118,14 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         Ok(status) => status,
         // An answer that did not come is no refusal: look at the refs first.
         Err(e) if e.kind() == Kind::Unreachable => {
-            let refs = node.remote.refs().map_err(|_| e)?;
-            if refs.get(MAIN) == Some(&head) {
+            let Ok(refs) = node.remote.refs() else { return Err(e) };
+            let now = refs.get(MAIN).copied();
+            if now == Some(head) {
                 vec![RefStatus::Ok]
+            } else if now == node.head {
+                return Err(e); // The line broke before anything was taken.
             } else {
-                node.head = refs.get(MAIN).copied();
+                node.head = now;
                 return Ok(Pushed::Raced);
             }
         }

@@ -77,9 +77,9 @@ pub fn let_in(remote: &mut SshRemote, name: &str, places: &Places, device: &str)
     eprintln!("  sharelock remote authorize {name} '{line}'");
     eprintln!("or add that key to ~/.ssh/authorized_keys on {}", remote.host());
     if !secret::can_ask() {
-        return Err(
-            Error::new(Kind::Unreachable, refused.what().to_string()).detail("let this device's key in as said above, then join again")
-        );
+        let e = Error::new(Kind::Unreachable, refused.what().to_string());
+        let e = refused.details().iter().fold(e, |e, line| e.detail(line.clone()));
+        return Err(e.detail("let this device's key in as said above, then join again"));
     }
     if remote.copy_own_key(&line)? {
         eprintln!("let in");

@@ -1,5 +1,6 @@
 //! The git engine, judged by stock git in both directions. Everything happens in temporary directories, with no
 //! configuration of this machine or user.
+#![allow(clippy::unwrap_used)]
 
 mod packs;
 mod support;

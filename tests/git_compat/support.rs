@@ -1,4 +1,5 @@
 //! Stock git as a fixture and as a judge.
+#![allow(clippy::unwrap_used)]
 
 use sharelock::files::Files;
 use sharelock::files::real::Disk;

@@ -1,4 +1,5 @@
 //! Fetch and push against `git upload-pack` and `git receive-pack` over pipes.
+#![allow(clippy::unwrap_used)]
 
 use crate::support::*;
 use sharelock::error::{Class, Kind, Result};

@@ -83,7 +83,7 @@ pub fn user() -> String {
 
 pub fn ran(o: Output) -> Ran {
     Ran {
-        code: o.status.code().unwrap_or(-1),
+        code: o.status.code().unwrap_or_else(|| panic!("ended by {:?}: {}", o.status, String::from_utf8_lossy(&o.stderr))),
         out: String::from_utf8_lossy(&o.stdout).into_owned(),
         err: String::from_utf8_lossy(&o.stderr).into_owned(),
     }
