@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
-use support::{Home, git, git_ok, tree};
+use support::{Home, assert_equal_trees, git, git_ok, tree};
 
 fn node(home: &Home) -> String {
     home.path("node.git").display().to_string()
@@ -29,7 +29,7 @@ fn two_devices_and_a_bare_repository_made_as_the_article_makes_it() {
     let out = a.ok(["init", "--device", "alpha", "--remote", &node, "--recovery-key-out", &a.path("rk").display().to_string()]);
     assert!(out.starts_with("done: 2 files are encrypted and stored on origin\n"), "{out}");
     b.join(&node, &a, "beta");
-    assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+    assert_equal_trees(&a.path("share"), &b.path("share"));
     // Stock git judges both sides.
     assert_eq!(git_ok(a.path("node.git").as_path(), &["fsck", "--strict"]), "");
     assert_eq!(git_ok(&a.path("secure"), &["status", "--porcelain"]), "");
@@ -87,7 +87,7 @@ fn a_conflict_is_shown_and_answered() {
     a.ok(["resolve", "notes/todo.txt", "--keep", "copy"]);
     b.ok(["sync"]);
     assert_eq!(b.read("notes/todo.txt"), "from b\n");
-    assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+    assert_equal_trees(&a.path("share"), &b.path("share"));
     assert_eq!(a.run(["conflicts"]).out, "no conflicts\n");
     let log = a.ok(["log", "notes/todo.txt"]);
     assert!(log.lines().count() >= 4, "{log}");
@@ -236,7 +236,7 @@ fn names_that_are_odd() {
     a.write(&format!("{deep}bottom"), "deep");
     a.ok(["sync"]);
     b.ok(["sync"]);
-    assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+    assert_equal_trees(&a.path("share"), &b.path("share"));
     let mut c = b.command(["cat"]);
     c.arg(odd);
     assert_eq!(support::ran(c.output().unwrap()).out, "odd");
@@ -310,7 +310,7 @@ fn a_lost_database_loses_no_file() {
     std::fs::write(a.path(".local/state/sharelock/state.db"), "this is no database, not at all, it is only text").unwrap();
     let r = a.run(["sync"]);
     assert!(r.code == 0 && r.err.contains("the old one is kept beside it"), "{}", r.err);
-    assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+    assert_equal_trees(&a.path("share"), &b.path("share"));
 }
 
 #[test]

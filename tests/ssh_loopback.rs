@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use support::{Home, Sshd, git_ok, keygen, ran, tree};
+use support::{Home, Sshd, assert_equal_trees, git_ok, keygen, ran, tree};
 
 /// A home that a server lets in, with a vault on it.
 fn vault(sshd: &Sshd) -> (Home, String) {
@@ -28,7 +28,7 @@ fn two_devices_by_a_key_on_file() {
     let b = Home::new();
     b.let_in(&sshd);
     b.join(&url, &a, "beta");
-    assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+    assert_equal_trees(&a.path("share"), &b.path("share"));
     b.write("y.txt", "from b\n");
     b.ok(["sync"]);
     a.ok(["sync"]);
@@ -320,7 +320,7 @@ fn lines_that_break_in_the_middle() {
         cut += u32::from(r.code == 5);
         std::fs::write(&theirs, &plain).unwrap();
         b.ok(["sync"]);
-        assert_eq!(tree(&a.path("share")), tree(&b.path("share")));
+        assert_equal_trees(&a.path("share"), &b.path("share"));
     }
     assert!(cut >= 6, "lines were cut: {cut}");
     git_ok(&sshd.dir.path().join("v.git"), &["fsck", "--strict"]);

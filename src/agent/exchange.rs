@@ -53,10 +53,8 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
                 have.push(oid);
             }
         }
-        let mut ingest = d.git.ingest()?;
-        node.remote.fetch(&[head], &have, &mut ingest)?;
-        ingest.finish()?;
-        d.git.complete(&head, &have)?;
+        let got = receive(d, node, &head, &have);
+        got.map_err(|e| refused(e, node))?;
     }
     let walk = match history::accept(d, &head, ours.as_ref(), remembered.as_ref()) {
         Ok(walk) => walk,
@@ -68,6 +66,19 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     };
     node.head = Some(head);
     Ok(Shown { head: Some(head), walk })
+}
+
+/// Takes in what is missing of a head, and checks that nothing of it is.
+fn receive<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    head: &Oid,
+    have: &[Oid],
+) -> Result<()> {
+    let mut ingest = d.git.ingest()?;
+    node.remote.fetch(&[*head], have, &mut ingest)?;
+    ingest.finish()?;
+    d.git.complete(head, have)
 }
 
 /// Remembers a head that was accepted and will never go back.

@@ -28,6 +28,7 @@ pub(super) fn traits(disk: &Disk) -> io::Result<Traits> {
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let name = format!(".sharelock-tmp-{:016x}", u64::from_be_bytes(random)).into_bytes();
     let root = disk.root();
+    sweep(disk, &root);
     let tried = disk.mkdir(&root, &name, 0o700).and_then(|()| {
         let tried = disk.open_dir(&root, &name).and_then(|dir| try_all(disk, &dir));
         // Whatever was made is removed, also after a failure.
@@ -43,6 +44,19 @@ pub(super) fn traits(disk: &Disk) -> io::Result<Traits> {
     match tried {
         Err(e) if matches!(e.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull) => Ok(HOPED),
         tried => tried,
+    }
+}
+
+/// Removes the directory of an earlier trial that was killed. Only directories are of this kind (temporary files of
+/// other work are files), and one with anything else in it stays.
+fn sweep(disk: &Disk, root: &Dir) {
+    for (name, _) in disk.list(root).unwrap_or_default() {
+        let ours = name.strip_prefix(b".sharelock-tmp-").is_some_and(|hex| hex.len() == 16 && hex.iter().all(u8::is_ascii_hexdigit));
+        let Some(dir) = ours.then(|| disk.open_dir(root, &name).ok()).flatten() else { continue };
+        for entry in [&b"a"[..], b"b", b"c", b"l", "\u{e9}".as_bytes()] {
+            let _ = disk.unlink(&dir, entry);
+        }
+        let _ = disk.rmdir(root, &name);
     }
 }
 

@@ -136,6 +136,15 @@ pub fn tree(dir: &Path) -> Vec<(PathBuf, String)> {
     out
 }
 
+/// Fails with the first differences of two trees.
+pub fn assert_equal_trees(a: &Path, b: &Path) {
+    let (a, b) = (tree(a), tree(b));
+    let only = |x: &[(PathBuf, String)], y: &[(PathBuf, String)]| -> Vec<String> {
+        x.iter().filter(|e| !y.contains(e)).take(5).map(|e| format!("{e:?}")).collect()
+    };
+    assert!(a == b, "only in the first: {:#?}\nonly in the second: {:#?}", only(&a, &b), only(&b, &a));
+}
+
 /// A free port on the loopback interface.
 pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port()
