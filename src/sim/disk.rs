@@ -171,6 +171,24 @@ impl SimDisk {
         Ok(ino)
     }
 
+    /// A second name for a file or link.
+    fn link(&self, at: u64, name: &[u8], to: u64, new: &[u8]) -> io::Result<()> {
+        let ino = self.need(at, name)?;
+        self.standing(to)?;
+        if self.lookup(to, new)?.is_some() {
+            return Err(Errno::EXIST.into());
+        }
+        let now = self.tick();
+        let mut inner = self.inner.borrow_mut();
+        let key = fold(&inner.traits, new);
+        inner.now.dirs.entry(to).or_default().insert(key, (new.to_vec(), ino));
+        if let Some(i) = inner.now.inodes.get_mut(&ino) {
+            i.ctime = now;
+        }
+        Self::touch_dir(&mut inner, to, now);
+        Ok(())
+    }
+
     fn stat_ino(&self, ino: u64) -> io::Result<Stat> {
         let inner = self.inner.borrow();
         let i = inner.now.inodes.get(&ino).ok_or_else(|| io::Error::from(Errno::NOENT))?;
@@ -236,7 +254,16 @@ impl SimDisk {
 
     fn move_entry(&self, at: u64, name: &[u8], to: u64, new: &[u8]) -> io::Result<()> {
         let ino = self.need(at, name)?;
-        let there = self.lookup(to, new)?.filter(|t| *t != ino);
+        let there = self.lookup(to, new)?;
+        let respelt = at == to && {
+            let t = self.inner.borrow().traits;
+            fold(&t, name) == fold(&t, new)
+        };
+        // Two names of one inode: rename(2) does nothing.
+        if there == Some(ino) && !respelt {
+            return Ok(());
+        }
+        let there = there.filter(|t| *t != ino);
         self.standing(to)?;
         if (at, name) == (to, new) {
             return Ok(());

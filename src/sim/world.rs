@@ -122,8 +122,8 @@ impl World {
                 traits = match random.below(4) {
                     0 => Traits { exec_bit: false, ..ABLE },
                     1 => Traits { time_step: 2_000_000_000, ..ABLE },
-                    2 => Traits { exchange: false, ..ABLE },
-                    _ => Traits { exec_bit: false, time_step: 2_000_000_000, exchange: false, ..ABLE },
+                    2 => Traits { exchange: false, noreplace: i % 2 == 0, ..ABLE },
+                    _ => Traits { exec_bit: false, time_step: 2_000_000_000, exchange: false, noreplace: false, ..ABLE },
                 };
             }
             let life = Life::new(i);

@@ -6,6 +6,7 @@ use super::*;
 use crate::files::real::Disk;
 use crate::files::{Files, Open};
 use crate::sim::clock::SimRandom;
+use crate::sim::hook::Act;
 use std::io::{ErrorKind, Read, Write};
 
 type Outcome = Result<String, ErrorKind>;
@@ -280,4 +281,35 @@ fn after_any_story_a_cut_leaves_a_tree() {
             }
         }
     }
+}
+
+#[test]
+fn without_noreplace_a_kill_may_leave_both_names() {
+    let disk = SimDisk::new(Traits { noreplace: false, ..ABLE }, &SimClock::new());
+    put(&disk, b"a", b"text");
+    put(&disk, b"taken", b"other");
+    let life = Life::new(0);
+    let engine = disk.for_engine(&life, Seam::Share);
+    assert_eq!(engine.rename_noreplace(&ROOT, b"a", &ROOT, b"taken").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    life.schedule(Some(Rc::new(|_, _, verb| if verb == "link" { Act::Kill } else { Act::Go })));
+    assert!(engine.rename_noreplace(&ROOT, b"a", &ROOT, b"b").is_err());
+    assert!(engine.stat(&ROOT, b"a").is_err(), "a dead device's seams refuse");
+    let ino = |name: &[u8]| disk.stat(&ROOT, name).unwrap().unwrap().ino;
+    assert_eq!(ino(b"a"), ino(b"b"));
+    // rename(2) of two names of one inode does nothing.
+    disk.rename(&ROOT, b"a", &ROOT, b"b").unwrap();
+    assert_eq!(ino(b"a"), ino(b"b"));
+    life.schedule(None);
+    life.revive();
+    assert!(engine.rename_noreplace(&ROOT, b"b", &ROOT, b"c").is_ok() && disk.stat(&ROOT, b"b").unwrap().is_none());
+}
+
+#[test]
+fn a_folding_disk_shows_a_name_as_it_was_written() {
+    let disk = SimDisk::new(Traits { folds_case: true, ..ABLE }, &SimClock::new());
+    put(&disk, b"a", b"text");
+    assert!(disk.create(&ROOT, b"A", 0o644).is_err());
+    assert_eq!(get(&disk, &ROOT, b"A"), some(b"text"));
+    disk.rename(&ROOT, b"a", &ROOT, b"A").unwrap();
+    assert_eq!(disk.list(&ROOT).unwrap(), [((*b"A").into(), None)]);
 }

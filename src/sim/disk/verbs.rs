@@ -198,8 +198,20 @@ impl Files for SimDisk {
     fn rename_noreplace(&self, at: &u64, name: &[u8], to: &u64, new: &[u8]) -> io::Result<()> {
         self.alive()?;
         let ino = self.need(*at, name)?;
+        // (A name that differs from its own new one only by what the disk folds is free.)
         if self.lookup(*to, new)?.is_some_and(|t| t != ino) || (*at, name) == (*to, new) {
             return Err(Errno::EXIST.into());
+        }
+        if !self.traits().noreplace {
+            let is_dir = self.inner.borrow().now.dirs.contains_key(&ino);
+            if !is_dir {
+                // link and unlink, with a moment between them in which both names are there.
+                self.link(*at, name, *to, new)?;
+                self.done("link", ())?;
+                return self.unlink(at, name);
+            }
+            // A check and a rename: what comes between them is replaced, if it is an empty directory.
+            self.done("stat", ())?;
         }
         self.move_entry(*at, name, *to, new)?;
         self.done("rename_noreplace", ())
