@@ -4,10 +4,12 @@
 //! resolved afterwards from the file, one at a time. Nothing can be read from the store before
 //! [`Ingest::finish`]. Every size is checked against the format's limits before anything is inflated.
 //!
-//! Memory: about 56 bytes an object, and one base with its result.
+//! Memory: about 56 bytes an object, 28 more for each delta, and one base with its delta and result.
+
+mod resolve;
 
 use super::idx::Entry;
-use super::pack_write::{checksum, encode, pack_header};
+use super::pack_write::{checksum, pack_header};
 use super::store::Store;
 use super::{Type, delta, object, zlib};
 use crate::error::{Class, Error, Result};
@@ -15,13 +17,7 @@ use crate::files::{Files, Open};
 use crate::id::Oid;
 use flate2::{Decompress, FlushDecompress, Status};
 use sha1::{Digest, Sha1};
-use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
-
-/// Longest chain of deltas that is followed.
-const CHAIN: usize = 4096;
-/// Bytes of resolved bases that are kept for the next delta.
-const CACHE: usize = 4 << 20;
 
 /// A pack that is being taken in. A value that is dropped before `finish` leaves a temporary file, which is removed
 /// when the repository is opened for writing again.
@@ -303,77 +299,6 @@ impl<F: Files> Ingest<F> {
         Ok(Ingested { objects, bytes })
     }
 
-    /// Gives every delta its id. Bases that the pack lacks are taken from the store and appended (a thin pack).
-    fn resolve(&mut self) -> Result<()> {
-        if self.items.iter().all(|i| matches!(i.base, Base::None)) {
-            return Ok(());
-        }
-        let mut by_oid: HashMap<Oid, usize> =
-            self.items.iter().enumerate().filter(|(_, i)| i.oid != Oid::ZERO).map(|(n, i)| (i.oid, n)).collect();
-        let mut cache = Cache::default();
-        loop {
-            let mut progress = false;
-            let mut waiting: Option<Oid> = None;
-            for n in 0..self.items.len() {
-                if self.items[n].oid != Oid::ZERO {
-                    continue;
-                }
-                match self.content(n, &by_oid, &mut cache)? {
-                    Ok((kind, content)) => {
-                        let oid = object::id(kind, &content);
-                        if content.len() as u64 > kind.limit() {
-                            return Err(Error::integrity(Class::Limit, "the pack that was sent: an object larger than the format allows"));
-                        }
-                        cache.put(self.items[n].offset, kind, content);
-                        self.items[n].oid = oid;
-                        by_oid.insert(oid, n);
-                        progress = true;
-                    }
-                    Err(missing) => waiting = Some(missing),
-                }
-            }
-            let Some(missing) = waiting else { return Ok(()) };
-            if progress {
-                continue;
-            }
-            let n = self.append_base(&missing)?;
-            by_oid.insert(missing, n);
-        }
-    }
-
-    /// The content of an entry; `Err(oid)` inside if a base is not known yet.
-    #[allow(clippy::type_complexity)]
-    fn content(&self, n: usize, by_oid: &HashMap<Oid, usize>, cache: &mut Cache) -> Result<Result<(Type, Vec<u8>), Oid>> {
-        let mut deltas = Vec::new();
-        let mut at = n;
-        let (kind, mut content) = loop {
-            let item = &self.items[at];
-            if let Some((kind, content)) = cache.get(item.offset) {
-                break (kind, content.to_vec());
-            }
-            let (kind, bytes) = self.read_entry(item.offset)?;
-            match (kind, item.base) {
-                (Some(kind), _) => break (kind, bytes),
-                (None, Base::Ofs(offset)) => {
-                    at = self.items.binary_search_by_key(&offset, |i| i.offset).map_err(|_| bad("a delta whose base is no object"))?;
-                }
-                (None, Base::Ref(oid)) => match by_oid.get(&oid) {
-                    Some(n) => at = *n,
-                    None => return Ok(Err(oid)),
-                },
-                (None, Base::None) => return Err(bad("a delta without a base")),
-            }
-            deltas.push(bytes);
-            if deltas.len() > CHAIN {
-                return Err(bad("a chain of deltas without an end"));
-            }
-        };
-        while let Some(d) = deltas.pop() {
-            content = delta::apply(&content, &d, kind.limit())?;
-        }
-        Ok(Ok((kind, content)))
-    }
-
     /// The bytes of one entry: an object with its type, or a delta.
     fn read_entry(&self, offset: u64) -> Result<(Option<Type>, Vec<u8>)> {
         let mut head = [0u8; 40];
@@ -395,44 +320,6 @@ impl<F: Files> Ingest<F> {
             Ok(())
         })?;
         Ok((kind, out))
-    }
-
-    fn append_base(&mut self, oid: &Oid) -> Result<usize> {
-        let (kind, content) = self
-            .store
-            .read_any(oid, super::limit::TREE)
-            .map_err(|_| Error::integrity(Class::Absent, format!("the pack that was sent builds on {oid}, which is not here")))?;
-        let mut entry = Vec::new();
-        encode(kind, &content, &mut entry);
-        self.file.write_at(self.len, &entry)?;
-        self.items.push(Item { offset: self.len, crc: crc32fast::hash(&entry), oid: *oid, base: Base::None });
-        self.len += entry.len() as u64;
-        Ok(self.items.len() - 1)
-    }
-}
-
-/// A few resolved objects, by offset.
-#[derive(Default)]
-struct Cache {
-    by_offset: BTreeMap<u64, (Type, Vec<u8>)>,
-    bytes: usize,
-}
-
-impl Cache {
-    fn get(&self, offset: u64) -> Option<(Type, &[u8])> {
-        self.by_offset.get(&offset).map(|(k, c)| (*k, c.as_slice()))
-    }
-
-    fn put(&mut self, offset: u64, kind: Type, content: Vec<u8>) {
-        if content.len() > CACHE / 4 {
-            return;
-        }
-        if self.bytes + content.len() > CACHE {
-            self.by_offset.clear();
-            self.bytes = 0;
-        }
-        self.bytes += content.len();
-        self.by_offset.insert(offset, (kind, content));
     }
 }
 

@@ -2,6 +2,7 @@
 //! configuration of this machine or user.
 #![allow(clippy::unwrap_used)]
 
+mod ingest;
 mod packs;
 mod support;
 mod wire;
