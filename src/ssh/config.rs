@@ -20,8 +20,8 @@ pub struct HostConfig {
     pub identities_only: Option<bool>,
     /// IdentityAgent.
     pub identity_agent: Option<String>,
-    /// UserKnownHostsFile.
-    pub known_hosts: Vec<PathBuf>,
+    /// UserKnownHostsFile; `none` is an empty list.
+    pub known_hosts: Option<Vec<PathBuf>>,
     /// HostKeyAlias.
     pub host_key_alias: Option<String>,
 }
@@ -30,15 +30,38 @@ struct Reader<'a> {
     host: &'a str,
     home: &'a Path,
     out: HostConfig,
+    /// ProxyJump or ProxyCommand was set to `none` before.
+    direct: bool,
+    // Values with tokens, which are replaced when the whole file is known.
+    identity_files: Vec<String>,
+    agent: Option<String>,
+    known_hosts: Option<Vec<String>>,
 }
 
 /// Reads the user's file for a host as it stands in a URL.
 pub fn read(file: &Path, host: &str, home: &Path) -> Result<HostConfig> {
-    let mut r = Reader { host, home, out: HostConfig::default() };
+    let mut r = Reader {
+        host,
+        home,
+        out: HostConfig::default(),
+        direct: false,
+        identity_files: Vec::new(),
+        agent: None,
+        known_hosts: None,
+    };
     if file.exists() {
         r.file(file, true, 0)?;
     }
-    Ok(r.out)
+    let paths = |list: &[String]| list.iter().filter(|p| *p != "none").map(|p| r.path(p)).collect::<Vec<_>>();
+    let mut out = r.out.clone();
+    out.identity_files = paths(&r.identity_files);
+    out.known_hosts = r.known_hosts.as_deref().map(paths);
+    out.identity_agent = r.agent.as_ref().map(|a| match a.strip_prefix('$') {
+        _ if a == "none" || a == "SSH_AUTH_SOCK" => a.clone(),
+        Some(name) => std::env::var(name.trim_matches(['{', '}'])).unwrap_or_else(|_| "none".into()),
+        None => r.path(a).display().to_string(),
+    });
+    Ok(out)
 }
 
 impl Reader<'_> {
@@ -78,10 +101,7 @@ impl Reader<'_> {
                 }
                 "identityfile" => {
                     let v = first()?;
-                    if v != "none" {
-                        let p = self.path(&v);
-                        self.out.identity_files.push(p);
-                    }
+                    self.identity_files.push(v);
                 }
                 "identitiesonly" => {
                     let v = first()?.eq_ignore_ascii_case("yes");
@@ -89,21 +109,17 @@ impl Reader<'_> {
                 }
                 "identityagent" => {
                     let v = first()?;
-                    let v = match v.as_str() {
-                        "none" | "SSH_AUTH_SOCK" => v,
-                        _ if v.starts_with('$') => v,
-                        _ => self.path(&v).display().to_string(),
-                    };
-                    self.out.identity_agent.get_or_insert(v);
+                    self.agent.get_or_insert(v);
                 }
-                "userknownhostsfile" if self.out.known_hosts.is_empty() => {
-                    self.out.known_hosts = args.iter().map(|a| self.path(a)).collect();
+                "userknownhostsfile" => {
+                    self.known_hosts.get_or_insert(args);
                 }
                 "hostkeyalias" => {
                     let v = first()?;
                     self.out.host_key_alias.get_or_insert(v);
                 }
-                "proxyjump" | "proxycommand" if !args.first().is_some_and(|a| a.eq_ignore_ascii_case("none")) => {
+                "proxyjump" | "proxycommand" if args.first().is_some_and(|a| a.eq_ignore_ascii_case("none")) => self.direct = true,
+                "proxyjump" | "proxycommand" if !self.direct => {
                     return Err(refuse(file, n, "a connection through another host is not supported"));
                 }
                 "include" => {
@@ -132,7 +148,8 @@ impl Reader<'_> {
     }
 
     fn path(&self, text: &str) -> PathBuf {
-        let user = self.out.user.clone().unwrap_or_default();
+        let me = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+        let user = self.out.user.clone().unwrap_or_else(|| me.clone());
         let host = self.out.host_name.clone().unwrap_or_else(|| self.host.to_string());
         let home = self.home.display().to_string();
         let mut out = String::new();
@@ -142,7 +159,10 @@ impl Reader<'_> {
                 '%' => match chars.next() {
                     Some('h') => out.push_str(&host),
                     Some('d') => out.push_str(&home),
-                    Some('u' | 'r') => out.push_str(&user),
+                    Some('u') => out.push_str(&me),
+                    Some('r') => out.push_str(&user),
+                    Some('n') => out.push_str(self.host),
+                    Some('p') => out.push_str(&self.out.port.unwrap_or(22).to_string()),
                     Some('%') => out.push('%'),
                     Some(other) => out.extend(['%', other]),
                     None => out.push('%'),

@@ -139,11 +139,26 @@ impl KnownHosts {
         out
     }
 
-    /// The text of a file without the lines that give other keys to this host.
-    pub fn without(&self, file: &Path, host: &str, text: &str) -> String {
-        let drop: Vec<usize> =
-            self.lines.iter().filter(|l| l.file == file && !l.revoked && matches(&l.hosts, host)).map(|l| l.number).collect();
-        text.split_inclusive('\n').enumerate().filter(|(i, _)| !drop.contains(&(i + 1))).map(|(_, l)| l).collect()
+    /// The text of a file without this host. A line of several names keeps the others; patterns stay, for they speak of
+    /// other hosts too.
+    pub fn without(host: &str, text: &str) -> String {
+        let mut out = String::new();
+        for line in text.split_inclusive('\n') {
+            let field = line.split_ascii_whitespace().next().unwrap_or_default();
+            if field.is_empty() || field.starts_with(['#', '@']) {
+                out.push_str(line);
+            } else if field.starts_with("|1|") {
+                if !matches(field, host) {
+                    out.push_str(line);
+                }
+            } else {
+                let rest: Vec<&str> = field.split(',').filter(|n| !n.eq_ignore_ascii_case(host)).collect();
+                if !rest.is_empty() {
+                    out.push_str(&line.replacen(field, &rest.join(","), 1));
+                }
+            }
+        }
+        out
     }
 }
 
@@ -231,6 +246,13 @@ mod tests {
         assert_eq!(k.ask("bad.lan", b"key c"), Answer::Unknown);
         assert_eq!(k.kinds("[p]:2222"), ["ssh-rsa"]);
         assert_eq!(name_of("P", 2222), "[p]:2222");
+    }
+
+    #[test]
+    fn taking_a_host_out() {
+        let text = "# h k x\nh,10.0.0.1 t k\nh t k c\n*.x,h t k\n@revoked h t k\nother t k\n";
+        assert_eq!(KnownHosts::without("h", text), "# h k x\n10.0.0.1 t k\n*.x t k\n@revoked h t k\nother t k\n");
+        assert_eq!(KnownHosts::without("none", text), text);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! - [`known_hosts`]: whether a server is who it was, by our own reading of the files.
 //! - [`config`]: what `~/.ssh/config` says of a host, in the part that we understand; the rest is refused by line.
-//! - [`session`]: a connection, its login, and channels as streams, with a time limit on every wait.
+//! - [`session`]: a connection, and channels as streams, with a time limit on every wait.
 //! - [`remote`]: a storage node: git's protocol over channels, and the few commands beside it.
 
+mod auth;
 pub mod config;
+mod hostkey;
 pub mod key;
 pub mod known_hosts;
 pub mod remote;

@@ -44,7 +44,7 @@ impl SshRemote {
         Ok(channel)
     }
 
-    /// The path as a shell word; `~` stays the shell's.
+    /// The path as a word of a shell that expands `~`; git's own services expand it themselves.
     fn path(&self) -> String {
         match self.url.path.strip_prefix("~/") {
             Some(rest) => format!("~/{}", quote(rest)),
@@ -53,12 +53,16 @@ impl SshRemote {
     }
 
     fn service(&mut self, name: &str) -> Result<(Channel, Advertisement)> {
-        let command = format!("{name} {}", self.path());
+        // Quoted as git quotes it: git-shell and forges take no other form.
+        let command = format!("{name} {}", quote(&self.url.path));
         let mut channel = self.exec(&command)?;
         match wire::advertisement(&mut channel) {
             Ok(adv) => Ok((channel, adv)),
             Err(e) if e.kind() == Kind::Unreachable => {
                 let (status, text) = channel.finish();
+                if status < 0 {
+                    self.connection = None;
+                }
                 Err(self.no_service(name, status, &text, e))
             }
             Err(e) => Err(e),
@@ -83,7 +87,7 @@ impl SshRemote {
 
     /// Puts the key that the server shows on file, if it is the one with this fingerprint.
     pub fn trust(&mut self, fingerprint: &str) -> Result<()> {
-        session::trust(&self.url, &self.settings, fingerprint)
+        super::hostkey::trust(&self.url, &self.settings, fingerprint)
     }
 
     /// Lets a key in: appends its line to `authorized_keys`, by shell, else by SFTP, else by the `dd` that restricted
@@ -104,7 +108,7 @@ impl SshRemote {
     /// Logs in once with the server's password and puts this device's key there, as ssh-copy-id does; `false` if the
     /// server takes no password or nobody gives one.
     pub fn copy_own_key(&mut self, line: &str) -> Result<bool> {
-        match session::connect_by_password(&self.url, &self.settings, self.ask.as_mut())? {
+        match super::auth::connect_by_password(&self.url, &self.settings, self.ask.as_mut())? {
             Some(c) => append_key(&c, line).map(|()| true),
             None => Ok(false),
         }
@@ -112,15 +116,17 @@ impl SshRemote {
 }
 
 fn append_key(c: &Connection, line: &str) -> Result<()> {
-    let shell = "umask 077; mkdir -p ~/.ssh && cat >> ~/.ssh/authorized_keys";
-    let text = format!("{line}\n");
-    let by_command = |command: &str| -> bool {
+    // An old last line may lack its end: the shell looks, the others begin with one.
+    let file = "~/.ssh/authorized_keys";
+    let shell = format!("umask 077; mkdir -p ~/.ssh && {{ test ! -s {file} || test -z \"$(tail -c 1 {file})\" || echo >> {file}; cat >> {file}; }}");
+    let by_command = |command: &str, text: &str| -> bool {
         let Ok(mut channel) = c.exec(command) else { return false };
         channel.write_all(text.as_bytes()).is_ok() && channel.finish().0 == 0
     };
-    if by_command(shell) {
+    if by_command(&shell, &format!("{line}\n")) {
         return Ok(());
     }
+    let text = format!("\n{line}\n");
     if let Some(sftp) = c.sftp() {
         let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::APPEND | ssh2::OpenFlags::CREATE;
         let _ = sftp.mkdir(Path::new(".ssh"), 0o700);
@@ -130,7 +136,7 @@ fn append_key(c: &Connection, line: &str) -> Result<()> {
             return Ok(());
         }
     }
-    if by_command("dd of=.ssh/authorized_keys oflag=append conv=notrunc") {
+    if by_command("dd of=.ssh/authorized_keys oflag=append conv=notrunc", &text) {
         return Ok(());
     }
     Err(Error::failed(format!("{} lets nobody write authorized_keys by ssh", c.host))

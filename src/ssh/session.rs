@@ -1,7 +1,8 @@
 //! A connection: who the server is, who we are, and channels as streams. Every wait has a limit.
 
 use super::config::{self, HostConfig};
-use super::known_hosts::{self, Answer, KnownHosts};
+use super::known_hosts::{self, KnownHosts};
+use super::{auth, hostkey};
 use super::url::Url;
 use crate::error::{Error, Kind, Result};
 use crate::path::printable;
@@ -9,6 +10,7 @@ use ssh2::{HostKeyType, MethodType, Session};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -40,32 +42,37 @@ pub struct Settings {
 /// An open, logged-in connection.
 pub struct Connection {
     session: Session,
+    socket: Arc<TcpStream>,
     /// `host` or `[host]:port`.
     pub host: String,
 }
 
 /// What of the configuration a host's connection needs.
-struct Target {
-    host: String,
-    port: u16,
-    user: String,
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
     /// Its name in known_hosts.
-    known_as: String,
-    files: Vec<PathBuf>,
-    config: HostConfig,
+    pub(super) known_as: String,
+    /// The user's files of host keys; new ones go to the first.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) config: HostConfig,
 }
 
-fn target(url: &Url, s: &Settings) -> Result<Target> {
+impl Target {
+    /// What is on file: the user's files, then the system's.
+    pub(super) fn known(&self) -> KnownHosts {
+        let mut files = self.files.clone();
+        files.extend(["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"].map(PathBuf::from));
+        KnownHosts::read(&files)
+    }
+}
+
+pub(super) fn target(url: &Url, s: &Settings) -> Result<Target> {
     let config = config::read(&s.home.join(".ssh/config"), &url.host, &s.home)?;
     let host = config.host_name.clone().unwrap_or_else(|| url.host.clone());
     let port = url.port.or(config.port).unwrap_or(22);
-    let user = match url
-        .user
-        .clone()
-        .or_else(|| config.user.clone())
-        .or_else(|| std::env::var("USER").ok())
-        .or_else(|| std::env::var("LOGNAME").ok())
-    {
+    let user = match url.user.clone().or_else(|| config.user.clone()).or_else(|| std::env::var("USER").ok()).or_else(|| std::env::var("LOGNAME").ok()) {
         Some(u) => u,
         None => return Err(Error::new(Kind::Usage, format!("which user on {host}? write user@{host}"))),
     };
@@ -73,34 +80,32 @@ fn target(url: &Url, s: &Settings) -> Result<Target> {
         Some(alias) => alias.to_ascii_lowercase(),
         None => known_hosts::name_of(&host, port),
     };
-    let files = match config.known_hosts.is_empty() {
-        true => vec![s.home.join(".ssh/known_hosts"), s.home.join(".ssh/known_hosts2"), PathBuf::from("/etc/ssh/ssh_known_hosts")],
-        false => config.known_hosts.clone(),
+    let files = match &config.known_hosts {
+        None => vec![s.home.join(".ssh/known_hosts"), s.home.join(".ssh/known_hosts2")],
+        Some(files) => files.clone(),
     };
     Ok(Target { host, port, user, known_as, files, config })
 }
 
-fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}"))
-        .detail("nothing is lost: what could not be sent waits on this device")
+pub(super) fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}")).detail("nothing is lost: what could not be sent waits on this device")
 }
 
 /// Connects, checks the host key, logs in.
 pub fn connect(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Connection> {
     let t = target(url, s)?;
-    let mut session = greet(&t, s)?;
-    check_host(&mut session, &t, s, ask)?;
-    log_in(&session, &t, s, ask)?;
-    session.set_timeout(millis(s.idle_timeout));
-    session.set_keepalive(true, 60);
-    Ok(Connection { session, host: t.host })
+    let (session, socket) = greet(&t, s)?;
+    hostkey::check(&session, &t, s, ask)?;
+    auth::log_in(&session, &t, s, ask)?;
+    Ok(Connection::new(session, socket, t.host, s))
 }
 
 fn millis(seconds: u64) -> u32 {
     u32::try_from(seconds.saturating_mul(1000)).unwrap_or(u32::MAX)
 }
 
-fn greet(t: &Target, s: &Settings) -> Result<Session> {
+/// Connects and agrees on keys; who the server is was not checked yet.
+pub(super) fn greet(t: &Target, s: &Settings) -> Result<(Session, Arc<TcpStream>)> {
     let limit = Duration::from_secs(s.connect_timeout);
     let addresses = (t.host.as_str(), t.port).to_socket_addrs().map_err(|e| unreachable(&t.host, e))?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
@@ -116,12 +121,12 @@ fn greet(t: &Target, s: &Settings) -> Result<Session> {
     }
     let stream = stream.ok_or_else(|| unreachable(&t.host, last))?;
     stream.set_nodelay(true)?;
+    keep_alive(&stream);
     // libssh2 waits by itself, with the session's limit; this one is for the banner.
     stream.set_read_timeout(Some(limit))?;
     let mut session = Session::new().map_err(|e| Error::failed("ssh").because(e))?;
     session.set_timeout(millis(s.connect_timeout));
-    let known = KnownHosts::read(&t.files);
-    let kinds = known.kinds(&t.known_as);
+    let kinds = t.known().kinds(&t.known_as);
     if !kinds.is_empty() {
         // What is on file first: a server with several keys must not look changed.
         let mut prefs: Vec<String> = Vec::new();
@@ -141,12 +146,26 @@ fn greet(t: &Target, s: &Settings) -> Result<Session> {
         prefs.retain(|p| offered.is_empty() || offered.contains(&p.as_str()));
         session.method_pref(MethodType::HostKey, &prefs.join(",")).map_err(|e| unreachable(&t.host, e))?;
     }
+    let socket = Arc::new(stream.try_clone()?);
     session.set_tcp_stream(stream);
     session.handshake().map_err(|e| unreachable(&t.host, e.message()))?;
-    Ok(session)
+    Ok((session, socket))
 }
 
-fn shown_key(session: &Session, host: &str) -> Result<(Vec<u8>, String)> {
+/// Lets the kernel notice a line that died silently, so that a kept connection is not waited for in vain.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    #[cfg(target_os = "linux")]
+    {
+        let _ = sockopt::set_tcp_keepidle(stream, Duration::from_secs(30));
+        let _ = sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10));
+        let _ = sockopt::set_tcp_keepcnt(stream, 3);
+    }
+}
+
+/// The key that the server shows, and its type.
+pub(super) fn shown_key(session: &Session, host: &str) -> Result<(Vec<u8>, String)> {
     let (key, kind) = session.host_key().ok_or_else(|| unreachable(host, "it shows no host key"))?;
     let kind = known_hosts::kind_of(key).unwrap_or_else(|| match kind {
         HostKeyType::Rsa => "ssh-rsa".into(),
@@ -155,209 +174,31 @@ fn shown_key(session: &Session, host: &str) -> Result<(Vec<u8>, String)> {
     Ok((key.to_vec(), kind))
 }
 
-fn check_host(session: &mut Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Result<()> {
-    let (key, kind) = shown_key(session, &t.host)?;
-    let now = known_hosts::fingerprint(&key);
-    match KnownHosts::read(&t.files).ask(&t.known_as, &key) {
-        Answer::Known => Ok(()),
-        Answer::Unknown => {
-            if ask.host_key(&t.host, kind.trim_start_matches("ssh-"), &now) {
-                return remember(&t.files[0], &t.known_as, &kind, &key);
-            }
-            Err(Error::new(Kind::Unreachable, format!("not connected: {} is new to this device", t.host))
-                .detail(format!("its {} key is", kind.trim_start_matches("ssh-")))
-                .detail(format!("  {now}"))
-                .detail("nothing was sent")
-                .remedy("the server shows its own with", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-                .remedy("if they are the same", format!("sharelock remote trust {} {now}", s.node)))
-        }
-        Answer::Changed { fingerprint, file, line } => {
-            Err(Error::new(Kind::Unreachable, format!("not connected: {} has another host key than on file", t.host))
-                .detail(format!("on file   {fingerprint}"))
-                .detail(format!("          ({}:{line})", file.display()))
-                .detail(format!("now       {now}"))
-                .detail("a reinstalled server looks like this, an attack too. nothing was sent")
-                .remedy("look on the server", "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")
-                .remedy("with what it says there", format!("sharelock remote trust {} SHA256:...", s.node)))
-        }
-        Answer::Revoked { file, line } => Err(Error::new(Kind::Unreachable, format!("not connected: the key of {} was revoked", t.host))
-            .detail(format!("by {}:{line}", file.display()))
-            .detail("nothing was sent")),
-    }
-}
-
-fn remember(file: &Path, host: &str, kind: &str, key: &[u8]) -> Result<()> {
-    if let Some(dir) = file.parent() {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    }
-    let old = std::fs::read(file).unwrap_or_default();
-    let mut f = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
-    if !old.is_empty() && !old.ends_with(b"\n") {
-        f.write_all(b"\n")?;
-    }
-    f.write_all(known_hosts::line(host, kind, key).as_bytes())?;
-    Ok(())
-}
-
-/// Puts the key that the server shows on file, in place of others, if its fingerprint is the one given.
-pub fn trust(url: &Url, s: &Settings, wanted: &str) -> Result<()> {
-    let t = target(url, s)?;
-    let session = greet(&t, s)?;
-    let (key, kind) = shown_key(&session, &t.host)?;
-    let now = known_hosts::fingerprint(&key);
-    if now != wanted {
-        return Err(Error::new(Kind::Unreachable, format!("{} shows another key than that", t.host))
-            .detail(format!("given  {}", printable(wanted.as_bytes())))
-            .detail(format!("shown  {now}"))
-            .detail("nothing was changed"));
-    }
-    let known = KnownHosts::read(&t.files);
-    for file in &t.files {
-        let Ok(text) = std::fs::read_to_string(file) else { continue };
-        let without = known.without(file, &t.known_as, &text);
-        if without != text {
-            let temporary = file.with_extension("sharelock-tmp");
-            std::fs::write(&temporary, without)?;
-            std::fs::rename(&temporary, file)?;
-        }
-    }
-    remember(&t.files[0], &t.known_as, &kind, &key)
-}
-
-fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Result<()> {
-    let mut tried: Vec<String> = Vec::new();
-    if session.auth_methods(&t.user).is_err() && session.authenticated() {
-        return Ok(());
-    }
-    // Keys named in the configuration first, then the agent's, then the default ones, then this device's own.
-    let only = t.config.identities_only.unwrap_or(false);
-    for file in &t.config.identity_files {
-        if key_file(session, t, file, ask, &mut tried)? {
-            return Ok(());
-        }
-    }
-    if !only && t.config.identity_agent.as_deref() != Some("none") && agent(session, t, &mut tried)? {
-        return Ok(());
-    }
-    if t.config.identity_files.is_empty() {
-        for name in ["id_ed25519", "id_ecdsa", "id_rsa"] {
-            if key_file(session, t, &s.home.join(".ssh").join(name), ask, &mut tried)? {
-                return Ok(());
-            }
-        }
-    }
-    if key_file(session, t, &s.own_key, ask, &mut tried)? {
-        return Ok(());
-    }
-    let e = Error::new(Kind::Unreachable, format!("{} does not let {} in: no SSH key of this device is accepted", t.host, t.user));
-    let e = match tried.is_empty() {
-        true => e.detail("there is no key on this device and no agent"),
-        false => e.detail(format!("tried: {}", tried.join(", "))),
-    };
-    Err(e.detail("nothing was sent"))
-}
-
-fn agent(session: &Session, t: &Target, tried: &mut Vec<String>) -> Result<bool> {
-    let Ok(mut agent) = session.agent() else { return Ok(false) };
-    if let Some(path) = t.config.identity_agent.as_deref().filter(|p| *p != "SSH_AUTH_SOCK" && !p.starts_with('$'))
-        && agent.set_identity_path(Path::new(path)).is_err()
-    {
-        return Ok(false);
-    }
-    if agent.connect().is_err() || agent.list_identities().is_err() {
-        return Ok(false);
-    }
-    for id in agent.identities().unwrap_or_default() {
-        match agent.userauth(&t.user, &id) {
-            Ok(()) => return Ok(true),
-            Err(e) => {
-                still_there(session, t, &e)?;
-                tried.push(format!("agent ({})", printable(id.comment().as_bytes())));
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// A refused key goes on to the next one; a broken line does not.
-fn still_there(_: &Session, t: &Target, e: &ssh2::Error) -> Result<()> {
-    const BROKEN: [i32; 4] = [-7, -9, -13, -43]; // SOCKET_SEND, TIMEOUT, SOCKET_DISCONNECT, SOCKET_RECV
-    match e.code() {
-        ssh2::ErrorCode::Session(c) if BROKEN.contains(&c) => Err(unreachable(&t.host, e.message())),
-        _ => Ok(()),
-    }
-}
-
-fn key_file(session: &Session, t: &Target, file: &Path, ask: &mut dyn Ask, tried: &mut Vec<String>) -> Result<bool> {
-    if !file.is_file() {
-        return Ok(false);
-    }
-    use std::os::unix::fs::PermissionsExt;
-    if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
-        return Err(Error::new(Kind::Unreachable, format!("{} can be read by others and is not used", file.display()))
-            .remedy("do", format!("chmod 600 {}", file.display())));
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(file).unwrap_or_default());
-    match session.userauth_pubkey_memory(&t.user, None, &text, None) {
-        Ok(()) => return Ok(true),
-        Err(e) => still_there(session, t, &e)?,
-    }
-    if is_encrypted(&text) {
-        if let Some(pass) = ask.passphrase(file) {
-            match session.userauth_pubkey_memory(&t.user, None, &text, Some(&pass)) {
-                Ok(()) => return Ok(true),
-                Err(e) => still_there(session, t, &e)?,
-            }
-        } else {
-            tried.push(format!("{} (its passphrase was not given)", file.display()));
-            return Ok(false);
-        }
-    }
-    tried.push(file.display().to_string());
-    Ok(false)
-}
-
-/// True if a private key file needs a passphrase.
-fn is_encrypted(text: &str) -> bool {
-    if text.contains("ENCRYPTED") {
-        return true;
-    }
-    let body: String = text.lines().filter(|l| !l.starts_with("-----")).collect();
-    let Ok(bytes) = data_encoding::BASE64.decode(body.as_bytes()) else { return false };
-    // openssh-key-v1 NUL, then the cipher's name.
-    bytes.strip_prefix(b"openssh-key-v1\0").is_some_and(|b| b.len() > 8 && &b[4..8] != b"none")
-}
-
-/// Logs in once by password, so that this device's key can be put on the server.
-pub fn connect_by_password(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Option<Connection>> {
-    let t = target(url, s)?;
-    let mut session = greet(&t, s)?;
-    check_host(&mut session, &t, s, ask)?;
-    let methods = session.auth_methods(&t.user).unwrap_or_default().to_string();
-    if !methods.split(',').any(|m| m == "password") {
-        return Ok(None);
-    }
-    let Some(password) = ask.password(&format!("{}@{}", t.user, t.host)) else { return Ok(None) };
-    session
-        .userauth_password(&t.user, &password)
-        .map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
-    Ok(Some(Connection { session, host: t.host }))
-}
-
 /// A command on the server, as a stream.
 pub struct Channel {
     inner: ssh2::Channel,
+    socket: Arc<TcpStream>,
     host: String,
+    broken: bool,
 }
 
+/// Most of a command's standard error that is kept.
+const STDERR: u64 = 4096;
+/// Most of a command's output that is thrown away before the channel is closed.
+const REST: u64 = 1 << 20;
+
 impl Connection {
+    pub(super) fn new(session: Session, socket: Arc<TcpStream>, host: String, s: &Settings) -> Connection {
+        session.set_timeout(millis(s.idle_timeout));
+        Connection { session, socket, host }
+    }
+
     /// Starts a command.
     pub fn exec(&self, command: &str) -> Result<Channel> {
         let lost = |e: ssh2::Error| unreachable(&self.host, e.message());
         let mut inner = self.session.channel_open("session", 1 << 20, 32_768, None).map_err(lost)?;
         inner.exec(command).map_err(lost)?;
-        Ok(Channel { inner, host: self.host.clone() })
+        Ok(Channel { inner, socket: self.socket.clone(), host: self.host.clone(), broken: false })
     }
 
     /// SFTP, where the server has it.
@@ -366,43 +207,83 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    /// Without the farewell: a server that hangs would be waited for.
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
 impl Channel {
     /// Ends our side and gives exit status and the start of standard error.
     pub fn finish(&mut self) -> (i32, String) {
-        let _ = self.inner.send_eof();
-        let mut rest = Vec::new();
-        let _ = (&mut self.inner).take(64 * 1024).read_to_end(&mut rest);
         let mut text = Vec::new();
-        let _ = self.inner.stderr().take(4096).read_to_end(&mut text);
-        let _ = self.inner.wait_close();
-        (self.inner.exit_status().unwrap_or(-1), printable(text.trim_ascii()))
+        let done = self.close(&mut text);
+        if done.is_err() {
+            self.cut();
+        }
+        let status = if done.is_ok() { self.inner.exit_status().unwrap_or(-1) } else { -1 };
+        (status, printable(text.trim_ascii()))
+    }
+
+    fn close(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        if self.broken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        // The other side may have ended already.
+        let _ = self.inner.send_eof();
+        let rest = io::copy(&mut (&mut self.inner).take(REST), &mut io::sink())?;
+        self.inner.stderr().take(STDERR).read_to_end(text)?;
+        if rest == REST || text.len() as u64 == STDERR {
+            return Ok(self.inner.close()?);
+        }
+        Ok(self.inner.wait_close()?)
     }
 
     /// All of standard output, at most `limit` bytes, then as [`Channel::finish`].
     pub fn output(&mut self, limit: u64) -> (Vec<u8>, i32, String) {
         let mut out = Vec::new();
-        let _ = (&mut self.inner).take(limit).read_to_end(&mut out);
+        let _ = self.take(limit).read_to_end(&mut out);
         let (status, text) = self.finish();
         (out, status, text)
     }
 
-    fn lost(&self, e: io::Error) -> io::Error {
+    /// Ends the whole connection: whatever still waits for the server returns at once.
+    pub fn cut(&mut self) {
+        self.broken = true;
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    fn lost(&mut self, e: io::Error) -> io::Error {
+        // A channel that the other side has closed still has an exit status and a text; a line that broke has not.
+        if e.kind() == io::ErrorKind::TimedOut || !self.inner.eof() {
+            self.cut();
+        }
         unreachable(&self.host, e).into()
     }
 }
 
 impl Read for Channel {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buf).map_err(|e| self.lost(e))
+        let got = self.inner.read(buf);
+        got.map_err(|e| self.lost(e))
     }
 }
 
 impl Write for Channel {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.inner.write(buf).map_err(|e| self.lost(e))
+        if self.broken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let done = self.inner.write(buf);
+        done.map_err(|e| self.lost(e))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush().map_err(|e| self.lost(e))
+        if self.broken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let done = self.inner.flush();
+        done.map_err(|e| self.lost(e))
     }
 }
