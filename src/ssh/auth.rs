@@ -70,11 +70,7 @@ struct LogIn<'a> {
 impl LogIn<'_> {
     /// A refused key goes on to the next one; a broken line does not.
     fn still_there(&self, e: &ssh2::Error) -> Result<()> {
-        const BROKEN: [i32; 4] = [-7, -9, -13, -43]; // SOCKET_SEND, TIMEOUT, SOCKET_DISCONNECT, SOCKET_RECV
-        match e.code() {
-            ssh2::ErrorCode::Session(c) if BROKEN.contains(&c) => Err(unreachable(&self.t.host, e.message())),
-            _ => Ok(()),
-        }
+        if session::is_broken(e) { Err(unreachable(&self.t.host, e.message())) } else { Ok(()) }
     }
 
     /// The agent's keys; those of `files` first, and with `only` no others.
@@ -84,10 +80,10 @@ impl LogIn<'_> {
             return Ok(Tried::Refused);
         }
         let Ok(mut agent) = self.session.agent() else { return Ok(Tried::Refused) };
-        if let Some(path) = socket.filter(|p| *p != "SSH_AUTH_SOCK") {
-            if agent.set_identity_path(Path::new(path)).is_err() {
-                return Ok(Tried::Refused);
-            }
+        if let Some(path) = socket.filter(|p| *p != "SSH_AUTH_SOCK")
+            && agent.set_identity_path(Path::new(path)).is_err()
+        {
+            return Ok(Tried::Refused);
         }
         if agent.connect().is_err() || agent.list_identities().is_err() {
             return Ok(Tried::Refused);

@@ -174,9 +174,15 @@ pub(super) fn shown_key(session: &Session, host: &str) -> Result<(Vec<u8>, Strin
     Ok((key.to_vec(), kind))
 }
 
+/// True if no other operation can go well on this session: SOCKET_SEND, TIMEOUT, SOCKET_DISCONNECT, SOCKET_RECV.
+pub(super) fn is_broken(e: &ssh2::Error) -> bool {
+    matches!(e.code(), ssh2::ErrorCode::Session(-7 | -9 | -13 | -43))
+}
+
 /// A command on the server, as a stream.
 pub struct Channel {
     inner: ssh2::Channel,
+    session: Session,
     socket: Arc<TcpStream>,
     host: String,
     broken: bool,
@@ -198,7 +204,7 @@ impl Connection {
         let lost = |e: ssh2::Error| unreachable(&self.host, e.message());
         let mut inner = self.session.channel_open("session", 1 << 20, 32_768, None).map_err(lost)?;
         inner.exec(command).map_err(lost)?;
-        Ok(Channel { inner, socket: self.socket.clone(), host: self.host.clone(), broken: false })
+        Ok(Channel { inner, session: self.session.clone(), socket: self.socket.clone(), host: self.host.clone(), broken: false })
     }
 
     /// SFTP, where the server has it.
@@ -255,8 +261,8 @@ impl Channel {
     }
 
     fn lost(&mut self, e: io::Error) -> io::Error {
-        // A channel that the other side has closed still has an exit status and a text; a line that broke has not.
-        if e.kind() == io::ErrorKind::TimedOut || !self.inner.eof() {
+        // A channel that the other side has closed may still hold its last words; a line that broke has none.
+        if ssh2::Error::last_session_error(&self.session).is_some_and(|e| is_broken(&e)) {
             self.cut();
         }
         unreachable(&self.host, e).into()
