@@ -19,8 +19,14 @@ enum Tried {
 /// Tries what there is, in this order: this device's own key (it exists only because no other was accepted), the
 /// agent's keys (those that the configuration names first), then key files.
 pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Result<()> {
-    if session.auth_methods(&t.user).is_err() && session.authenticated() {
-        return Ok(());
+    if let Err(e) = session.auth_methods(&t.user) {
+        // A server that lets in without a key says so by an error.
+        if session.authenticated() {
+            return Ok(());
+        }
+        if session::is_broken(&e) {
+            return Err(unreachable(&t.host, e.message()));
+        }
     }
     let configured = &t.config.identity_files;
     let files: Vec<PathBuf> = match configured.is_empty() {
@@ -153,8 +159,12 @@ impl LogIn<'_> {
     }
 }
 
-/// The public key beside a key file.
+/// The public key of a key file: beside it, or in it.
 fn public_key(file: &Path) -> Option<Vec<u8>> {
+    beside(file).or_else(|| super::key::public_of(&Zeroizing::new(std::fs::read_to_string(file).ok()?)))
+}
+
+fn beside(file: &Path) -> Option<Vec<u8>> {
     let mut name = file.as_os_str().to_os_string();
     if file.extension().is_none_or(|e| e != "pub") {
         name.push(".pub");
@@ -184,6 +194,8 @@ pub fn connect_by_password(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result
         return Ok(None);
     }
     let Some(password) = ask.password(&format!("{}@{}", t.user, t.host)) else { return Ok(None) };
-    session.userauth_password(&t.user, &password).map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
+    session
+        .userauth_password(&t.user, &password)
+        .map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
     Ok(Some(Connection::new(session, socket, t.host, s)))
 }

@@ -40,15 +40,8 @@ struct Reader<'a> {
 
 /// Reads the user's file for a host as it stands in a URL.
 pub fn read(file: &Path, host: &str, home: &Path) -> Result<HostConfig> {
-    let mut r = Reader {
-        host,
-        home,
-        out: HostConfig::default(),
-        direct: false,
-        identity_files: Vec::new(),
-        agent: None,
-        known_hosts: None,
-    };
+    let mut r =
+        Reader { host, home, out: HostConfig::default(), direct: false, identity_files: Vec::new(), agent: None, known_hosts: None };
     if file.exists() {
         r.file(file, true, 0)?;
     }

@@ -84,6 +84,11 @@ pub fn trust(url: &Url, s: &Settings, wanted: &str) -> Result<()> {
             .detail(format!("shown  {now}"))
             .detail("nothing was changed"));
     }
+    if let Answer::Revoked { file, line } = t.known().ask(&t.known_as, &key) {
+        return Err(Error::new(Kind::Unreachable, format!("the key that {} shows was revoked", t.host))
+            .detail(format!("by {}:{line}", file.display()))
+            .detail("nothing was changed"));
+    }
     for file in &t.files {
         replace(file, &t.known_as)?;
     }

@@ -15,9 +15,16 @@ fn field(out: &mut Vec<u8>, data: &[u8]) {
 
 /// Makes a key in `path` (0600) and `path.pub`, unless it is there; gives the line for `authorized_keys`.
 pub fn make(path: &Path, comment: &str) -> Result<String> {
+    let comment: String = comment.chars().map(|c| if c.is_control() { '-' } else { c }).collect();
     let public_path = path.with_extension("pub");
-    if path.exists() && public_path.exists() {
-        return Ok(std::fs::read_to_string(&public_path)?.trim().to_string());
+    if path.exists() {
+        if let Ok(line) = std::fs::read_to_string(&public_path) {
+            return Ok(line.trim().to_string());
+        }
+        // A stop between the two files: the private one holds the public key in clear.
+        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(|e| Error::from(e).at(path.display()))?);
+        let blob = public_of(&text).ok_or_else(|| Error::failed(format!("{} is no key in OpenSSH's format", path.display())))?;
+        return publish(&public_path, &blob, &comment);
     }
     let failed = |e: openssl::error::ErrorStack| Error::failed("can't make an SSH key").because(e);
     let pair = PKey::generate_ed25519().map_err(failed)?;
@@ -57,9 +64,33 @@ pub fn make(path: &Path, comment: &str) -> Result<String> {
     }
     writeln!(file, "-----END OPENSSH PRIVATE KEY-----")?;
     file.sync_all()?;
-    let line = format!("ssh-ed25519 {} {comment}", BASE64.encode(&blob));
-    std::fs::write(&public_path, format!("{line}\n"))?;
+    publish(&public_path, &blob, &comment)
+}
+
+fn publish(path: &Path, blob: &[u8], comment: &str) -> Result<String> {
+    let kind = super::known_hosts::kind_of(blob).unwrap_or_default();
+    let line = format!("{kind} {} {comment}", BASE64.encode(blob));
+    std::fs::write(path, format!("{line}\n")).map_err(|e| Error::from(e).at(path.display()))?;
     Ok(line)
+}
+
+/// The public key inside a private key file of OpenSSH's format; it stands before the part that a passphrase closes.
+pub(super) fn public_of(text: &str) -> Option<Vec<u8>> {
+    let body: Zeroizing<String> = Zeroizing::new(text.lines().filter(|l| !l.starts_with("-----")).collect());
+    let bytes = Zeroizing::new(BASE64.decode(body.as_bytes()).ok()?);
+    let rest = bytes.strip_prefix(b"openssh-key-v1\0")?;
+    // The cipher's name, the kdf's name, its options; then the number of keys.
+    let (_, rest) = split_field(rest)?;
+    let (_, rest) = split_field(rest)?;
+    let (_, rest) = split_field(rest)?;
+    let rest = rest.strip_prefix(&[0, 0, 0, 1])?;
+    split_field(rest).map(|(blob, _)| blob.to_vec())
+}
+
+/// The opposite of [`field`]: a field, and what follows.
+fn split_field(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = data.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)
 }
 
 /// Checks a line for `authorized_keys`: one line, a known type, a key of that type, no options.

@@ -12,4 +12,5 @@ pub mod key;
 pub mod known_hosts;
 pub mod remote;
 pub mod session;
+mod setup;
 pub mod url;

@@ -2,6 +2,7 @@
 
 use super::key;
 use super::session::{self, Ask, Channel, Connection, Settings};
+use super::setup;
 use super::url::{Url, quote};
 use crate::error::{Error, Kind, Result};
 use crate::git::wire::{self, Advertisement};
@@ -9,7 +10,6 @@ use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
 use crate::id::Oid;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
 /// See the module. One connection is kept and used again.
 pub struct SshRemote {
@@ -69,6 +69,19 @@ impl SshRemote {
         }
     }
 
+    /// True if a service of git answers for the path; a line that broke is an error.
+    fn answers(&mut self, name: &str) -> Result<bool> {
+        match self.service(name) {
+            Ok((mut channel, _)) => {
+                let _ = wire::hang_up(&mut channel);
+                channel.finish();
+                Ok(true)
+            }
+            Err(e) if self.connection.is_none() => Err(e),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Why git did not answer.
     fn no_service(&self, name: &str, status: i32, text: &str, e: Error) -> Error {
         let (host, path) = (&self.url.host, &self.url.path);
@@ -102,46 +115,17 @@ impl SshRemote {
             self.connection = Some(session::connect(&self.url, &self.settings, self.ask.as_mut())?);
         }
         let Some(c) = &self.connection else { return Err(Error::failed("not connected")) };
-        append_key(c, &line)
+        setup::append_key(c, &line)
     }
 
     /// Logs in once with the server's password and puts this device's key there, as ssh-copy-id does; `false` if the
     /// server takes no password or nobody gives one.
     pub fn copy_own_key(&mut self, line: &str) -> Result<bool> {
         match super::auth::connect_by_password(&self.url, &self.settings, self.ask.as_mut())? {
-            Some(c) => append_key(&c, line).map(|()| true),
+            Some(c) => setup::append_key(&c, line).map(|()| true),
             None => Ok(false),
         }
     }
-}
-
-fn append_key(c: &Connection, line: &str) -> Result<()> {
-    // An old last line may lack its end: the shell looks, the others begin with one.
-    let file = "~/.ssh/authorized_keys";
-    let shell = format!("umask 077; mkdir -p ~/.ssh && {{ test ! -s {file} || test -z \"$(tail -c 1 {file})\" || echo >> {file}; cat >> {file}; }}");
-    let by_command = |command: &str, text: &str| -> bool {
-        let Ok(mut channel) = c.exec(command) else { return false };
-        channel.write_all(text.as_bytes()).is_ok() && channel.finish().0 == 0
-    };
-    if by_command(&shell, &format!("{line}\n")) {
-        return Ok(());
-    }
-    let text = format!("\n{line}\n");
-    if let Some(sftp) = c.sftp() {
-        let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::APPEND | ssh2::OpenFlags::CREATE;
-        let _ = sftp.mkdir(Path::new(".ssh"), 0o700);
-        if let Ok(mut f) = sftp.open_mode(Path::new(".ssh/authorized_keys"), flags, 0o600, ssh2::OpenType::File)
-            && f.write_all(text.as_bytes()).is_ok()
-        {
-            return Ok(());
-        }
-    }
-    if by_command("dd of=.ssh/authorized_keys oflag=append conv=notrunc", &text) {
-        return Ok(());
-    }
-    Err(Error::failed(format!("{} lets nobody write authorized_keys by ssh", c.host))
-        .detail("add this line there by the provider's own page:")
-        .detail(line.to_string()))
 }
 
 impl Remote for SshRemote {
@@ -180,37 +164,28 @@ impl Remote for SshRemote {
         for flags in ["-b main --object-format=sha1 ", "-b main ", ""] {
             let mut channel = self.exec(&format!("git init --bare {flags}{path}"))?;
             let (_, status, text) = channel.output(64 * 1024);
-            if status == 0 {
+            if status == 0 && self.answers("git-upload-pack")? {
                 return Ok(());
             }
             last = text;
         }
+        let made = self.connection.as_ref().is_some_and(|c| setup::create_by_sftp(c, &self.url.path));
         // A forge makes repositories by its own page, or by the first push.
-        if self.service("git-upload-pack").is_ok() {
+        if made && self.answers("git-upload-pack")? || self.answers("git-receive-pack")? {
             return Ok(());
         }
-        Err(Error::failed(format!("{} does not make repositories by ssh: {last}", self.url.host))
-            .detail("make an empty, private repository without README there, then use its URL without --create"))
+        let e = Error::failed(format!("{} does not make repositories by ssh", self.url.host));
+        let e = if last.is_empty() { e } else { e.detail(format!("it says: {last}")) };
+        Err(e.detail("make an empty, private repository without README there, then use its URL without --create"))
     }
 
     fn set_head(&mut self) -> Result<bool> {
-        const HEAD: &str = "ref: refs/heads/main\n";
         let path = self.path();
-        let mut channel = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD refs/heads/main"))?;
-        if channel.output(4096).1 == 0 {
+        self.exec(&format!("git --git-dir={path} symbolic-ref HEAD refs/heads/main"))?.output(4096);
+        let (out, status, _) = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD"))?.output(4096);
+        if status == 0 && out.trim_ascii() == b"refs/heads/main" {
             return Ok(true);
         }
-        let file = format!("{}/HEAD", self.url.path.trim_start_matches("~/"));
-        if let Some(sftp) = self.connection.as_ref().and_then(Connection::sftp) {
-            let flags = ssh2::OpenFlags::WRITE | ssh2::OpenFlags::TRUNCATE;
-            if let Ok(mut f) = sftp.open_mode(Path::new(&file), flags, 0o644, ssh2::OpenType::File)
-                && f.write_all(HEAD.as_bytes()).is_ok()
-            {
-                return Ok(true);
-            }
-        }
-        let mut channel = self.exec(&format!("dd of={}", quote(&file)))?;
-        let sent = channel.write_all(HEAD.as_bytes()).is_ok();
-        Ok(channel.finish().0 == 0 && sent)
+        Ok(self.connection.as_ref().is_some_and(|c| setup::write_head(c, &self.url.path)))
     }
 }

@@ -2,16 +2,16 @@
 
 use super::config::{self, HostConfig};
 use super::known_hosts::{self, KnownHosts};
-use super::{auth, hostkey};
 use super::url::Url;
+use super::{auth, hostkey};
 use crate::error::{Error, Kind, Result};
 use crate::path::printable;
-use ssh2::{HostKeyType, MethodType, Session};
+use ssh2::{BlockDirections, HostKeyType, MethodType, Session};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Questions that only a person can answer. Without a terminal every answer is no.
@@ -72,7 +72,13 @@ pub(super) fn target(url: &Url, s: &Settings) -> Result<Target> {
     let config = config::read(&s.home.join(".ssh/config"), &url.host, &s.home)?;
     let host = config.host_name.clone().unwrap_or_else(|| url.host.clone());
     let port = url.port.or(config.port).unwrap_or(22);
-    let user = match url.user.clone().or_else(|| config.user.clone()).or_else(|| std::env::var("USER").ok()).or_else(|| std::env::var("LOGNAME").ok()) {
+    let user = match url
+        .user
+        .clone()
+        .or_else(|| config.user.clone())
+        .or_else(|| std::env::var("USER").ok())
+        .or_else(|| std::env::var("LOGNAME").ok())
+    {
         Some(u) => u,
         None => return Err(Error::new(Kind::Usage, format!("which user on {host}? write user@{host}"))),
     };
@@ -88,7 +94,8 @@ pub(super) fn target(url: &Url, s: &Settings) -> Result<Target> {
 }
 
 pub(super) fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}")).detail("nothing is lost: what could not be sent waits on this device")
+    Error::new(Kind::Unreachable, format!("{host} is not reachable: {why}"))
+        .detail("nothing is lost: what could not be sent waits on this device")
 }
 
 /// Connects, checks the host key, logs in.
@@ -186,10 +193,14 @@ pub struct Channel {
     socket: Arc<TcpStream>,
     host: String,
     broken: bool,
+    /// The start of standard error.
+    said: Vec<u8>,
 }
 
 /// Most of a command's standard error that is kept.
-const STDERR: u64 = 4096;
+const STDERR: usize = 4096;
+/// Limit for SFTP to answer at all: some accounts take the request and say nothing, and other ways are left.
+const SFTP_LIMIT: u32 = 10_000;
 /// Most of a command's output that is thrown away before the channel is closed.
 const REST: u64 = 1 << 20;
 
@@ -204,12 +215,17 @@ impl Connection {
         let lost = |e: ssh2::Error| unreachable(&self.host, e.message());
         let mut inner = self.session.channel_open("session", 1 << 20, 32_768, None).map_err(lost)?;
         inner.exec(command).map_err(lost)?;
-        Ok(Channel { inner, session: self.session.clone(), socket: self.socket.clone(), host: self.host.clone(), broken: false })
+        let session = self.session.clone();
+        Ok(Channel { inner, session, socket: self.socket.clone(), host: self.host.clone(), broken: false, said: Vec::new() })
     }
 
     /// SFTP, where the server has it.
     pub fn sftp(&self) -> Option<ssh2::Sftp> {
-        self.session.sftp().ok()
+        let limit = self.session.timeout();
+        self.session.set_timeout(SFTP_LIMIT.min(limit));
+        let sftp = self.session.sftp().ok();
+        self.session.set_timeout(limit);
+        sftp
     }
 }
 
@@ -223,32 +239,31 @@ impl Drop for Connection {
 impl Channel {
     /// Ends our side and gives exit status and the start of standard error.
     pub fn finish(&mut self) -> (i32, String) {
-        let mut text = Vec::new();
-        let done = self.close(&mut text);
+        let done = self.close();
         if done.is_err() {
             self.cut();
         }
         let status = if done.is_ok() { self.inner.exit_status().unwrap_or(-1) } else { -1 };
-        (status, printable(text.trim_ascii()))
+        (status, printable(self.said.trim_ascii()))
     }
 
-    fn close(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+    fn close(&mut self) -> io::Result<()> {
         if self.broken {
             return Err(io::ErrorKind::NotConnected.into());
         }
         // The other side may have ended already.
         let _ = self.inner.send_eof();
-        let rest = io::copy(&mut (&mut self.inner).take(REST), &mut io::sink())?;
-        self.inner.stderr().take(STDERR).read_to_end(text)?;
-        if rest == REST || text.len() as u64 == STDERR {
+        if io::copy(&mut self.take(REST), &mut io::sink())? == REST {
             return Ok(self.inner.close()?);
         }
         Ok(self.inner.wait_close()?)
     }
 
-    /// All of standard output, at most `limit` bytes, then as [`Channel::finish`].
+    /// Ends our side, so that what waits for input ends too, and gives all of standard output, at most `limit` bytes, then
+    /// as [`Channel::finish`].
     pub fn output(&mut self, limit: u64) -> (Vec<u8>, i32, String) {
         let mut out = Vec::new();
+        let _ = self.inner.send_eof();
         let _ = self.take(limit).read_to_end(&mut out);
         let (status, text) = self.finish();
         (out, status, text)
@@ -262,7 +277,8 @@ impl Channel {
 
     fn lost(&mut self, e: io::Error) -> io::Error {
         // A channel that the other side has closed may still hold its last words; a line that broke has none.
-        if ssh2::Error::last_session_error(&self.session).is_some_and(|e| is_broken(&e)) {
+        let timed_out = e.kind() == io::ErrorKind::TimedOut;
+        if timed_out || ssh2::Error::last_session_error(&self.session).is_some_and(|e| is_broken(&e)) {
             self.cut();
         }
         unreachable(&self.host, e).into()
@@ -271,8 +287,67 @@ impl Channel {
 
 impl Read for Channel {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let got = self.inner.read(buf);
+        if self.broken {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        self.session.set_blocking(false);
+        let got = self.listen(buf);
+        self.session.set_blocking(true);
         got.map_err(|e| self.lost(e))
+    }
+}
+
+impl Channel {
+    /// Reads from both streams, for they share one window: standard error that nobody reads would stop the other.
+    fn listen(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let start = Instant::now();
+        let limit = Duration::from_millis(self.session.timeout().into());
+        let mut words = [0u8; 1024];
+        loop {
+            match self.inner.read(buf) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                // What stands in the error stream at the end is kept for the message.
+                Ok(0) if !buf.is_empty() => {
+                    while let Ok(n @ 1..) = self.inner.stderr().read(&mut words) {
+                        self.hear(&words[..n]);
+                    }
+                    return Ok(0);
+                }
+                done => return done,
+            }
+            match self.inner.stderr().read(&mut words) {
+                Ok(0) => {}
+                Ok(n) => {
+                    self.hear(&words[..n]);
+                    continue;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+            let left = limit.checked_sub(start.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
+            wait(&self.socket, self.session.block_directions(), left)?;
+        }
+    }
+
+    fn hear(&mut self, words: &[u8]) {
+        let room = STDERR.saturating_sub(self.said.len());
+        self.said.extend_from_slice(&words[..words.len().min(room)]);
+    }
+}
+
+/// Waits until the socket can do what libssh2 is waiting for.
+fn wait(socket: &TcpStream, what: BlockDirections, limit: Duration) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let flags = match what {
+        BlockDirections::Outbound => PollFlags::OUT,
+        BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
+        BlockDirections::Inbound | BlockDirections::None => PollFlags::IN,
+    };
+    let limit = Timespec::try_from(limit).map_err(|_| io::ErrorKind::InvalidInput)?;
+    match poll(&mut [PollFd::new(socket, flags)], Some(&limit)) {
+        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(e) => Err(e.into()),
     }
 }
 

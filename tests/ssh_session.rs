@@ -1,0 +1,366 @@
+//! The connection itself, against a real sshd: servers that stop answering, logins, accounts that allow little.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use sharelock::error::{Error, Kind, Result};
+use sharelock::git::{PackSource, RefStatus, RefUpdate, Remote};
+use sharelock::id::Oid;
+use sharelock::ssh::key;
+use sharelock::ssh::remote::SshRemote;
+use sharelock::ssh::session::{Ask, Settings};
+use sharelock::ssh::url::Url;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::{Home, Sshd, git_ok, keygen};
+use zeroize::Zeroizing;
+
+/// Limits in seconds; a call may meet both, and reconnect once.
+const LIMIT: u64 = 2;
+/// What a call that meets a silent server may take at most.
+const BOUND: Duration = Duration::from_secs(5 * LIMIT);
+
+/// Answers as prepared, and notes what was asked.
+#[derive(Clone, Default)]
+struct Person {
+    trusts: bool,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Ask for Person {
+    fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool {
+        self.asked.lock().unwrap().push(format!("{host} {kind} {fingerprint}"));
+        self.trusts
+    }
+
+    fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>> {
+        self.asked.lock().unwrap().push(key.display().to_string());
+        None
+    }
+
+    fn password(&mut self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+fn settings(home: &Home) -> Settings {
+    Settings { home: home.path(""), own_key: home.path("own"), connect_timeout: LIMIT, idle_timeout: LIMIT, node: "origin".into() }
+}
+
+fn remote(home: &Home, url: &str, person: &Person) -> SshRemote {
+    SshRemote::new(Url::parse(url).unwrap(), settings(home), Box::new(person.clone()))
+}
+
+/// A pack that stock git made, with `main` of a repository in it.
+struct Pack(Vec<u8>, u32);
+
+impl PackSource for Pack {
+    fn objects(&self) -> u32 {
+        self.1
+    }
+
+    fn write_to(&mut self, out: &mut dyn Write) -> Result<()> {
+        out.write_all(&self.0).map_err(Error::from)
+    }
+}
+
+/// A repository with a file of so many bytes that do not compress, its head, and all of it as a pack.
+fn repository(size: usize) -> (tempfile::TempDir, Oid, Pack) {
+    let dir = tempfile::tempdir().unwrap();
+    git_ok(dir.path(), &["init", "-q", "-b", "main", "."]);
+    let mut x = 1u64;
+    let noise: Vec<u8> = (0..size)
+        .map(|_| {
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (x >> 56) as u8
+        })
+        .collect();
+    std::fs::write(dir.path().join("noise"), noise).unwrap();
+    git_ok(dir.path(), &["add", "."]);
+    git_ok(dir.path(), &["commit", "-q", "-m", "x"]);
+    let head = Oid::from_hex(git_ok(dir.path(), &["rev-parse", "HEAD"]).trim().as_bytes()).unwrap();
+    let mut child = Command::new("git")
+        .args(["pack-objects", "--all", "--stdout", "-q"])
+        .current_dir(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pack = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut pack).unwrap();
+    assert!(child.wait().unwrap().success());
+    let objects = u32::from_be_bytes(pack[8..12].try_into().unwrap());
+    (dir, head, Pack(pack, objects))
+}
+
+fn main_to(head: Oid) -> RefUpdate {
+    RefUpdate { name: "refs/heads/main".into(), old: None, new: Some(head) }
+}
+
+/// Passes bytes on until so many have passed; then keeps the line open and says nothing more.
+fn silent_after(port: u16, bytes: i64) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let here = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+            let left = Arc::new(AtomicI64::new(bytes));
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                let left = left.clone();
+                std::thread::spawn(move || {
+                    let mut buffer = [0u8; 1024];
+                    loop {
+                        match from.read(&mut buffer) {
+                            Ok(n) if n > 0 => {
+                                if left.fetch_sub(n as i64, Ordering::SeqCst) >= n as i64 && to.write_all(&buffer[..n]).is_err() {
+                                    break;
+                                }
+                            }
+                            _ => break,
+                        }
+                    }
+                    let _ = to.shutdown(Shutdown::Both);
+                });
+            }
+        }
+    });
+    here
+}
+
+/// Takes connections, says `words`, and nothing more.
+fn says_only(words: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let here = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut client in listener.incoming().flatten() {
+            let _ = client.write_all(words);
+            kept.push(client);
+        }
+    });
+    here
+}
+
+fn url_at(port: u16, path: &Path) -> String {
+    format!("ssh://{}@127.0.0.1:{port}{}", support::user(), path.display())
+}
+
+#[track_caller]
+fn unreachable_soon<T>(what: &str, f: impl FnOnce() -> Result<T>) {
+    let start = Instant::now();
+    let e = f().err().unwrap_or_else(|| panic!("{what}: it worked"));
+    assert_eq!(e.kind(), Kind::Unreachable, "{what}: {e}");
+    assert!(start.elapsed() < BOUND, "{what}: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_server_that_never_speaks_properly_is_given_up_in_time() {
+    let home = Home::new();
+    for words in [&b""[..], b"SSH-2.0-slow\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-1.5-old\r\n"] {
+        let port = says_only(words);
+        let mut r = remote(&home, &url_at(port, Path::new("/v.git")), &Person::default());
+        unreachable_soon(&String::from_utf8_lossy(words), || r.refs());
+    }
+    let port = support::free_port();
+    let mut r = remote(&home, &url_at(port, Path::new("/v.git")), &Person::default());
+    unreachable_soon("nobody listens", || r.refs());
+}
+
+#[test]
+fn a_line_that_falls_silent_is_given_up_in_time() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let home = Home::new();
+    home.let_in(&sshd);
+    let (work, head, mut pack) = repository(2_000_000);
+    let full = sshd.dir.path().join("full.git");
+    git_ok(sshd.dir.path(), &["clone", "-q", "--bare", &work.path().display().to_string(), "full.git"]);
+    let empty = sshd.dir.path().join("empty.git");
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "empty.git"]);
+    let person = Person { trusts: true, ..Person::default() };
+    // In the exchange of keys, in the login, before and in the pack.
+    for bytes in [500, 2_500, 4_500, 6_000, 100_000] {
+        let port = silent_after(sshd.port, bytes);
+        let mut sink = Vec::new();
+        let mut r = remote(&home, &url_at(port, &full), &person);
+        unreachable_soon(&format!("fetch, {bytes}"), || r.fetch(&[head], &[], &mut sink));
+        drop(r);
+        let mut r = remote(&home, &url_at(port, &empty), &person);
+        let start = Instant::now();
+        unreachable_soon(&format!("push, {bytes}"), || r.push(&[main_to(head)], false, &mut pack));
+        drop(r);
+        assert!(start.elapsed() < BOUND, "nor does the farewell wait");
+    }
+    assert_eq!(git_ok(&empty, &["for-each-ref"]), "");
+    // The same node without the bad line.
+    let mut r = remote(&home, &sshd.url(&empty), &person);
+    assert_eq!(r.push(&[main_to(head)], false, &mut pack).unwrap(), [RefStatus::Ok]);
+    git_ok(&empty, &["fsck", "--strict"]);
+}
+
+#[test]
+fn keys_of_all_types_and_formats_without_a_passphrase() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
+    let url = sshd.url(&sshd.dir.path().join("v.git"));
+    for (kind, format) in
+        [("ed25519", "RFC4716"), ("ecdsa", "RFC4716"), ("ecdsa", "PEM"), ("rsa", "RFC4716"), ("rsa", "PEM"), ("rsa", "PKCS8")]
+    {
+        let home = Home::new();
+        let ssh = home.path(".ssh");
+        std::fs::create_dir(&ssh).unwrap();
+        std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
+        let file = ssh.join(format!("id_{kind}"));
+        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-m", format, "-N", "", "-f"]).arg(&file).status().unwrap();
+        assert!(made.success());
+        sshd.authorize(&file.with_extension("pub"), "");
+        let person = Person::default();
+        remote(&home, &url, &person).refs().unwrap_or_else(|e| panic!("{kind} {format}: {e} {:?}", e.details()));
+        assert!(person.asked.lock().unwrap().is_empty(), "nobody is asked for a passphrase that there is not");
+    }
+}
+
+#[test]
+fn a_new_host_is_put_to_a_person_once() {
+    let sshd = Sshd::start(&["rsa", "ecdsa", "ed25519"], "");
+    let home = Home::new();
+    home.let_in(&sshd);
+    let known = home.path(".ssh/known_hosts");
+    // The last line lacks its end.
+    std::fs::write(&known, "# mine").unwrap();
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
+    let url = sshd.url(&sshd.dir.path().join("v.git"));
+    let person = Person::default();
+    let e = remote(&home, &url, &person).refs().unwrap_err();
+    assert_eq!(e.kind(), Kind::Unreachable);
+    assert_eq!(std::fs::read_to_string(&known).unwrap(), "# mine");
+    assert!(person.asked.lock().unwrap()[0].contains(" ed25519 SHA256:"), "ssh prefers it too: {:?}", person.asked);
+    assert!(e.remedies()[0].command.ends_with("ssh_host_ed25519_key.pub"));
+    let person = Person { trusts: true, ..Person::default() };
+    remote(&home, &url, &person).refs().unwrap();
+    remote(&home, &url, &person).refs().unwrap();
+    assert_eq!(person.asked.lock().unwrap().len(), 1);
+    let found = Command::new("ssh-keygen").arg("-F").arg(format!("[127.0.0.1]:{}", sshd.port)).arg("-f").arg(&known).output().unwrap();
+    assert!(found.status.success(), "ssh-keygen finds what was written");
+    assert!(String::from_utf8_lossy(&found.stdout).contains(sshd.known("ed25519").trim()));
+}
+
+#[test]
+fn a_revoked_key_cannot_be_trusted() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let home = Home::new();
+    home.let_in(&sshd);
+    let known = home.path(".ssh/known_hosts");
+    let line = sshd.known("ed25519");
+    std::fs::write(&known, format!("@revoked * {}", line.split_once(' ').unwrap().1)).unwrap();
+    let before = std::fs::read_to_string(&known).unwrap();
+    let shown = Command::new("ssh-keygen").arg("-lf").arg(sshd.dir.path().join("host_ed25519.pub")).output().unwrap();
+    let fingerprint = String::from_utf8(shown.stdout).unwrap().split(' ').nth(1).unwrap().to_string();
+    let mut r = remote(&home, &sshd.url(Path::new("/v.git")), &Person::default());
+    assert!(r.trust(&fingerprint).unwrap_err().what().contains("revoked"));
+    assert_eq!(std::fs::read_to_string(&known).unwrap(), before);
+}
+
+/// An account that runs a script instead of what it is asked to.
+fn restricted(sshd: &Sshd, home: &Home, cases: &str) {
+    let ssh = home.path(".ssh");
+    std::fs::create_dir(&ssh).unwrap();
+    keygen("ed25519", &ssh.join("id_ed25519"), "");
+    std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
+    let script = sshd.dir.path().join("only");
+    let text = format!("#!/bin/sh\ncd '{}'\ncase \"$SSH_ORIGINAL_COMMAND\" in\n{cases}\nesac\n", sshd.dir.path().display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    sshd.authorize(&ssh.join("id_ed25519.pub"), &format!("restrict,command=\"{}\"", script.display()));
+}
+
+const RUN: &str = "exec sh -c \"$SSH_ORIGINAL_COMMAND\" ;;";
+
+fn sftp_server() -> PathBuf {
+    ["/usr/lib/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|p| p.exists())
+        .expect("sftp-server: apt-get install openssh-sftp-server")
+}
+
+#[test]
+fn a_server_that_talks_much_on_standard_error_is_heard_out() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let home = Home::new();
+    restricted(&sshd, &home, &format!("*) head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; {RUN}"));
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
+    let mut r = remote(&home, &sshd.url(&sshd.dir.path().join("v.git")), &Person::default());
+    assert!(r.refs().unwrap().is_empty());
+}
+
+#[test]
+fn where_only_git_and_sftp_are_allowed_sftp_makes_repositories_and_lets_keys_in() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let home = Home::new();
+    let sftp = sftp_server();
+    // Every other command starts the sftp server, as with `ForceCommand internal-sftp`: at its end it says success.
+    restricted(&sshd, &home, &format!("\"git-upload-pack '\"*|\"git-receive-pack '\"*) {RUN}\n*) exec {} ;;", sftp.display()));
+    let node = sshd.dir.path().join("v.git");
+    let mut r = remote(&home, &sshd.url(&node), &Person::default());
+    r.create().unwrap_or_else(|e| panic!("{e} {:?}", e.details()));
+    git_ok(&node, &["fsck", "--strict"]);
+    assert_eq!(git_ok(&node, &["rev-parse", "--is-bare-repository"]), "true\n");
+    let (_, head, mut pack) = repository(10);
+    assert_eq!(r.push(&[main_to(head)], true, &mut pack).unwrap(), [RefStatus::Ok]);
+    std::fs::write(node.join("HEAD"), "ref: refs/heads/master\n").unwrap();
+    assert!(r.set_head().unwrap());
+    assert_eq!(git_ok(&node, &["symbolic-ref", "HEAD"]), "refs/heads/main\n");
+    r.create().unwrap();
+    assert_eq!(r.refs().unwrap().get("refs/heads/main"), Some(&head), "what is there stays");
+    let line = key::make(&home.path("own"), "pi").unwrap();
+    r.authorize(&line).unwrap();
+    assert!(std::fs::read_to_string(sshd.dir.path().join(".ssh/authorized_keys")).unwrap().lines().any(|l| l == line));
+}
+
+#[test]
+fn keys_are_let_in_by_dd_and_by_shell() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let file = sshd.dir.path().join(".ssh/authorized_keys");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    for cases in [format!("\"dd of=\"*) {RUN}\n*) echo no >&2; exit 1 ;;"), format!("*) HOME=\"$PWD\"; export HOME; {RUN}")] {
+        let home = Home::new();
+        restricted(&sshd, &home, &cases);
+        // The last line lacks its end.
+        std::fs::write(&file, "ssh-ed25519 AAAA first").unwrap();
+        let line = key::make(&home.path("own"), "pi").unwrap();
+        let mut r = remote(&home, &sshd.url(Path::new("/v.git")), &Person::default());
+        r.authorize(&line).unwrap_or_else(|e| panic!("{cases}: {e}"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let keys: Vec<&str> = text.lines().filter(|l| !l.is_empty()).collect();
+        assert_eq!(keys, ["ssh-ed25519 AAAA first", &line], "{cases}");
+    }
+    // An account that answers everything with success and does nothing.
+    let home = Home::new();
+    restricted(&sshd, &home, "*) cat > /dev/null ;;");
+    let line = key::make(&home.path("own"), "pi").unwrap();
+    let mut r = remote(&home, &sshd.url(Path::new("/v.git")), &Person::default());
+    assert_eq!(r.authorize(&line).unwrap_err().kind(), Kind::Failed, "nothing was written and nothing else is said");
+    assert!(r.create().is_err());
+    assert!(!r.set_head().unwrap_or(false));
+}
+
+#[test]
+fn this_devices_key_is_read_by_ssh_keygen_and_made_once() {
+    let home = Home::new();
+    let file = home.path("own");
+    let line = key::make(&file, "my\npi").unwrap();
+    assert!(!line.contains('\n'), "{line}");
+    assert_eq!(key::check_line(&line), Some(line.as_str()));
+    let shown = Command::new("ssh-keygen").arg("-yf").arg(&file).output().unwrap();
+    assert_eq!(String::from_utf8(shown.stdout).unwrap().trim(), line);
+    assert_eq!(key::make(&file, "pi").unwrap(), line);
+    // A stop between the two files.
+    std::fs::remove_file(home.path("own.pub")).unwrap();
+    assert_eq!(key::make(&file, "pi").unwrap().split(' ').nth(1), line.split(' ').nth(1), "the same key");
+}
