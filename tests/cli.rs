@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
-use support::{Home, assert_equal_trees, git, git_ok, tree};
+use support::{Home, assert_equal_trees, git, git_ok};
 
 fn node(home: &Home) -> String {
     home.path("node.git").display().to_string()

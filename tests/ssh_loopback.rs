@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use support::{Home, Sshd, assert_equal_trees, git_ok, keygen, ran, tree};
+use support::{Home, Sshd, assert_equal_trees, git_ok, keygen, ran};
 
 /// A home that a server lets in, with a vault on it.
 fn vault(sshd: &Sshd) -> (Home, String) {
