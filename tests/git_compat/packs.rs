@@ -8,7 +8,10 @@ use std::path::Path;
 
 /// How many packs lie in a repository.
 fn packs(dir: &Path) -> usize {
-    std::fs::read_dir(dir.join("objects/pack")).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "pack")).count()
+    std::fs::read_dir(dir.join("objects/pack"))
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "pack"))
+        .count()
 }
 
 #[test]
