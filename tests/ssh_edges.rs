@@ -1,4 +1,5 @@
 //! The corners of ssh, with the library against a real sshd; ssh and ssh-keygen judge what we read.
+#![cfg(feature = "ssh")]
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -69,7 +70,9 @@ fn refused(e: &Error) -> bool {
 #[test]
 fn encrypted_keys_of_all_formats() {
     let (sshd, url) = server("");
-    for (format, kind) in [("RFC4716", "ed25519"), ("RFC4716", "ecdsa"), ("RFC4716", "rsa"), ("PEM", "rsa"), ("PEM", "ecdsa"), ("PKCS8", "rsa")] {
+    for (format, kind) in
+        [("RFC4716", "ed25519"), ("RFC4716", "ecdsa"), ("RFC4716", "rsa"), ("PEM", "rsa"), ("PEM", "ecdsa"), ("PKCS8", "rsa")]
+    {
         let home = home(&sshd);
         let key = home.path(&format!(".ssh/id_{kind}"));
         let mut c = Command::new("ssh-keygen");
@@ -216,13 +219,28 @@ fn known_hosts_as_ssh_keygen_reads_it() {
     assert!(Command::new("ssh-keygen").args(["-H", "-f"]).arg(&plain).output().unwrap().status.success());
     let hashed = std::fs::read_to_string(&plain).unwrap();
     let k = key.join(" ");
-    let text = format!("# c\nbroken\nplain.example,10.0.0.1 {k} note\n*.wild.example,!not.wild.example {k}\n[port.example]:2222 {k}\nUPPER.example {k}\n ind.example {k}\nq?.example\t{k}\n{hashed}");
+    let text = format!(
+        "# c\nbroken\nplain.example,10.0.0.1 {k} note\n*.wild.example,!not.wild.example {k}\n[port.example]:2222 {k}\nUPPER.example {k}\n ind.example {k}\nq?.example\t{k}\n{hashed}"
+    );
     std::fs::write(&file, text).unwrap();
     let known = KnownHosts::read(std::slice::from_ref(&file));
     for (host, port) in [
-        ("plain.example", 22), ("10.0.0.1", 22), ("plain.example", 23), ("a.wild.example", 22), ("not.wild.example", 22),
-        ("port.example", 2222), ("port.example", 22), ("upper.example", 22), ("Plain.Example", 22), ("ind.example", 22),
-        ("qx.example", 22), ("qxx.example", 22), ("hashed.example", 22), ("hashed.example", 2222), ("hashed.example", 23), ("none", 22),
+        ("plain.example", 22),
+        ("10.0.0.1", 22),
+        ("plain.example", 23),
+        ("a.wild.example", 22),
+        ("not.wild.example", 22),
+        ("port.example", 2222),
+        ("port.example", 22),
+        ("upper.example", 22),
+        ("Plain.Example", 22),
+        ("ind.example", 22),
+        ("qx.example", 22),
+        ("qxx.example", 22),
+        ("hashed.example", 22),
+        ("hashed.example", 2222),
+        ("hashed.example", 23),
+        ("none", 22),
     ] {
         let name = name_of(host, port);
         let theirs = Command::new("ssh-keygen").arg("-F").arg(&name).arg("-f").arg(&file).output().unwrap();
@@ -251,7 +269,8 @@ fn config_as_ssh_reads_it() {
         let ours = sharelock::ssh::config::read(&file, "h", home.dir.path()).unwrap_or_else(|e| panic!("{text}: {e}"));
         let out = Command::new("ssh").arg("-G").arg("-F").arg(&file).arg("h").output().unwrap();
         let theirs = String::from_utf8(out.stdout).unwrap();
-        let values = |key: &str| theirs.lines().filter_map(|l| l.strip_prefix(key)?.strip_prefix(' ')).map(str::to_string).collect::<Vec<_>>();
+        let values =
+            |key: &str| theirs.lines().filter_map(|l| l.strip_prefix(key)?.strip_prefix(' ')).map(str::to_string).collect::<Vec<_>>();
         let show = |list: &[std::path::PathBuf]| list.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
         if !ours.identity_files.is_empty() {
             // -G shows tokens as they stand.
@@ -277,7 +296,12 @@ fn config_as_ssh_reads_it() {
             assert_eq!([alias], *values("hostkeyalias"));
         }
     }
-    for (text, at) in [("User a\nProxyJump x\n", "config:2"), ("Match host h\nUser x\n", "config:1"), ("Host h\n ProxyCommand nc\n", "config:2"), ("Port x\n", "config:1")] {
+    for (text, at) in [
+        ("User a\nProxyJump x\n", "config:2"),
+        ("Match host h\nUser x\n", "config:1"),
+        ("Host h\n ProxyCommand nc\n", "config:2"),
+        ("Port x\n", "config:1"),
+    ] {
         std::fs::write(&file, text).unwrap();
         let e = sharelock::ssh::config::read(&file, "h", home.dir.path()).unwrap_err();
         assert!(e.kind() == Kind::Usage && e.what().contains(at), "{e}");
@@ -423,8 +447,13 @@ fn keys_are_appended() {
     // The account's home must not be that of who runs the tests.
     let account = sshd.dir.path().join("account");
     std::fs::create_dir_all(account.join(".ssh")).unwrap();
-    let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"].into_iter().find(|p| Path::new(p).exists());
-    let mut ways = vec![("shell", "*) exec sh -c \"$SSH_ORIGINAL_COMMAND\"".to_string()), ("dd", "\"dd of=\"*) exec sh -c \"$SSH_ORIGINAL_COMMAND\"".to_string())];
+    let sftp = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server"]
+        .into_iter()
+        .find(|p| Path::new(p).exists());
+    let mut ways = vec![
+        ("shell", "*) exec sh -c \"$SSH_ORIGINAL_COMMAND\"".to_string()),
+        ("dd", "\"dd of=\"*) exec sh -c \"$SSH_ORIGINAL_COMMAND\"".to_string()),
+    ];
     ways.extend(sftp.map(|p| ("sftp", format!("*sftp*) exec {p}"))));
     let file = account.join(".ssh/authorized_keys");
     let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGNvxqzuFlMSgsnlxo+h1qGrgL0hbQmpbmoTtoz2Ur0E pi";
@@ -432,7 +461,14 @@ fn keys_are_appended() {
         let home = home(&sshd);
         keygen("ed25519", &home.path(".ssh/id_ed25519"), "");
         let only = sshd.dir.path().join(format!("only_{way}"));
-        std::fs::write(&only, format!("#!/bin/sh\nHOME={0}; export HOME; cd {0}\ncase \"$SSH_ORIGINAL_COMMAND\" in\n{case};;\n*) exit 1;;\nesac\n", account.display())).unwrap();
+        std::fs::write(
+            &only,
+            format!(
+                "#!/bin/sh\nHOME={0}; export HOME; cd {0}\ncase \"$SSH_ORIGINAL_COMMAND\" in\n{case};;\n*) exit 1;;\nesac\n",
+                account.display()
+            ),
+        )
+        .unwrap();
         std::fs::set_permissions(&only, PermissionsExt::from_mode(0o755)).unwrap();
         sshd.authorize(&home.path(".ssh/id_ed25519.pub"), &format!("restrict,command=\"{}\"", only.display()));
         // Its last line has no end.
