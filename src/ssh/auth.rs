@@ -33,7 +33,7 @@ pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn 
         true => ["id_ed25519", "id_ecdsa", "id_rsa"].map(|n| s.home.join(".ssh").join(n)).to_vec(),
         false => configured.clone(),
     };
-    let mut l = LogIn { session, t, tried: Vec::new(), done: Vec::new() };
+    let mut l = LogIn { session, t, tried: Vec::new(), done: Vec::new(), hung_up: false };
     let all = |l: &mut LogIn<'_>, ask: &mut dyn Ask| -> Result<Tried> {
         if let Tried::In = l.file(&s.own_key, ask)? {
             return Ok(Tried::In);
@@ -53,7 +53,7 @@ pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn 
         Ok(Tried::In) => return Ok(()),
         Ok(Tried::Refused) => {}
         // A server hangs up after some keys that it does not take (MaxAuthTries).
-        Err(e) if e.kind() == Kind::Unreachable && l.tried.len() >= 2 => {}
+        Err(_) if l.hung_up && l.tried.len() >= 2 => {}
         Err(e) => return Err(e),
     }
     let e = Error::new(Kind::Unreachable, format!("{} does not let {} in: no SSH key of this device is accepted", t.host, t.user));
@@ -71,11 +71,14 @@ struct LogIn<'a> {
     tried: Vec<String>,
     /// Public keys that were offered already.
     done: Vec<Vec<u8>>,
+    /// The server ended the connection (it did not just fall silent).
+    hung_up: bool,
 }
 
 impl LogIn<'_> {
     /// A refused key goes on to the next one; a broken line does not.
-    fn still_there(&self, e: &ssh2::Error) -> Result<()> {
+    fn still_there(&mut self, e: &ssh2::Error) -> Result<()> {
+        self.hung_up = session::is_broken(e) && e.code() != session::TIMEOUT;
         if session::is_broken(e) { Err(unreachable(&self.t.host, e.message())) } else { Ok(()) }
     }
 
@@ -115,7 +118,8 @@ impl LogIn<'_> {
     }
 
     fn file(&mut self, file: &Path, ask: &mut dyn Ask) -> Result<Tried> {
-        if !file.is_file() {
+        // `IdentityFile x.pub` names a key of the agent.
+        if !file.is_file() || file.extension().is_some_and(|e| e == "pub") {
             return Ok(Tried::Refused);
         }
         if public_key(file).is_some_and(|k| self.done.contains(&k)) {
@@ -135,8 +139,7 @@ impl LogIn<'_> {
                 return Ok(Tried::Refused);
             }
         };
-        // libssh2 must not see an encrypted key without a passphrase: for the old formats it takes the length of a
-        // null pointer.
+        // Known beforehand, so that a missing passphrase is not reported as a refused key.
         let pass = match is_encrypted(&text) {
             false => None,
             true => match ask.passphrase(file) {

@@ -181,6 +181,9 @@ pub(super) fn shown_key(session: &Session, host: &str) -> Result<(Vec<u8>, Strin
     Ok((key.to_vec(), kind))
 }
 
+/// The limit of a wait was reached.
+pub(super) const TIMEOUT: ssh2::ErrorCode = ssh2::ErrorCode::Session(-9);
+
 /// True if no other operation can go well on this session: SOCKET_SEND, TIMEOUT, SOCKET_DISCONNECT, SOCKET_RECV.
 pub(super) fn is_broken(e: &ssh2::Error) -> bool {
     matches!(e.code(), ssh2::ErrorCode::Session(-7 | -9 | -13 | -43))
