@@ -100,6 +100,9 @@ pub fn all(w: &World) -> Outcome {
             }
         }
         let have = m.user.tree();
+        if traits.folds_case {
+            hold_back(&mut want, &have);
+        }
         if have != want {
             return Err(format!("share {i} is not head: has {have:?}, should {want:?}"));
         }
@@ -108,6 +111,21 @@ pub fn all(w: &World) -> Outcome {
     let history = history(d, &head)?;
     generations(&history, w.ledger.borrow().lost)?;
     users(w, &tree, &history)
+}
+
+/// What a disk that folds case shows of head (MERGE 10): of names that fold alike one, and the others, with all below
+/// them, are held back. What head has moved to such a place stays where it was.
+fn hold_back(want: &mut BTreeMap<String, What>, have: &BTreeMap<String, What>) {
+    let held = |path: &str| {
+        let ends = path.match_indices('/').map(|(i, _)| i).chain([path.len()]);
+        ends.map(|i| &path[..i]).any(|p| !have.contains_key(p) && have.keys().any(|q| q.eq_ignore_ascii_case(p)))
+    };
+    let away: Vec<(String, What)> = want.extract_if(.., |path, _| !have.contains_key(path) && held(path)).collect();
+    for (path, what) in have {
+        if !want.contains_key(path) && away.iter().any(|(_, w)| w == what) {
+            want.insert(path.clone(), what.clone());
+        }
+    }
 }
 
 fn text(e: crate::error::Error) -> String {

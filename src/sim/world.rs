@@ -26,6 +26,8 @@ const VAULT: Id = Id([7; 16]);
 const NAMES: [&str; 4] = ["A", "B", "C", "D"];
 /// Paths that users use: few, so that they meet.
 const PATHS: [&str; 14] = ["a", "b", "d/a", "d/b", "d/s/a", "d/s/b", "e/a", "e/b", "b/a", "f.txt", "e/s/a", "d/f.txt", "e", "d/s"];
+/// The same with names that differ by case only, for worlds in which a disk may fold it.
+const ALIKE: [&str; 14] = ["a", "b", "d/a", "d/A", "d/s/a", "d/S/b", "e/a", "E/b", "b/a", "f.txt", "e/s/a", "d/F.txt", "e", "A"];
 const DIRS: [&str; 6] = ["d", "e", "d/s", "e/s", "b", "g"];
 
 /// What kind of life a seed has.
@@ -119,7 +121,8 @@ impl World {
         for i in 0..devices {
             let mut traits = ABLE;
             if mode == Mode::Weak && i == weak {
-                traits = match random.below(4) {
+                traits = match random.below(5) {
+                    4 => Traits { folds_case: true, ..ABLE },
                     0 => Traits { exec_bit: false, ..ABLE },
                     1 => Traits { time_step: 2_000_000_000, ..ABLE },
                     2 => Traits { exchange: false, noreplace: i % 2 == 0, ..ABLE },
@@ -306,7 +309,8 @@ impl World {
         let u = &m.user;
         self.clock.pass(1_000_000_000 + self.next(1_000_000));
         let pick = |of: &[&'static str]| *self.random.borrow_mut().pick(of);
-        let (p, q) = (pick(&PATHS), pick(&PATHS));
+        let paths = if self.mode == Mode::Weak { &ALIKE } else { &PATHS };
+        let (p, q) = (pick(paths), pick(paths));
         let (d, e) = (pick(&DIRS), pick(&DIRS));
         let mut ledger = self.ledger.borrow_mut();
         let new = ledger.fresh(i);
