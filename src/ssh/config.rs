@@ -76,7 +76,9 @@ impl Reader<'_> {
                 "host" => active = outer && self.matches(&args),
                 "match" => match args.iter().map(|a| a.to_ascii_lowercase()).collect::<Vec<_>>()[..] {
                     [ref a] if a == "all" => active = outer,
-                    _ if outer => return Err(refuse(file, n, "Match could apply to this host and is not understood")),
+                    _ if outer && !self.ruled_out(&args) => {
+                        return Err(refuse(file, n, "Match could apply to this host and is not understood"));
+                    }
                     _ => active = false,
                 },
                 _ if !active => {}
@@ -94,7 +96,10 @@ impl Reader<'_> {
                 }
                 "identityfile" => {
                     let v = first()?;
-                    self.identity_files.push(v);
+                    // Twice the same is one try.
+                    if !self.identity_files.contains(&v) {
+                        self.identity_files.push(v);
+                    }
                 }
                 "identitiesonly" => {
                     let v = first()?.eq_ignore_ascii_case("yes");
@@ -129,15 +134,31 @@ impl Reader<'_> {
     }
 
     fn matches(&self, patterns: &[String]) -> bool {
-        let mut found = false;
-        for p in patterns {
-            match p.strip_prefix('!') {
-                Some(p) if glob(p, self.host) => return false,
-                None if glob(p, self.host) => found = true,
-                _ => {}
+        any_of(patterns.iter().map(String::as_str), self.host)
+    }
+
+    /// True if one criterion of a Match certainly fails, so that it cannot apply whatever the others say. Only hosts are
+    /// looked at; without regard to case, so that a doubt is a refusal.
+    fn ruled_out(&self, args: &[String]) -> bool {
+        let now = self.out.host_name.as_deref().unwrap_or(self.host).to_ascii_lowercase();
+        let typed = self.host.to_ascii_lowercase();
+        let mut rest = args.iter().map(|a| a.to_ascii_lowercase());
+        while let Some(criterion) = rest.next() {
+            let (negated, criterion) = criterion.strip_prefix('!').map_or((false, criterion.as_str()), |c| (true, c));
+            if matches!(criterion, "all" | "canonical" | "final") {
+                continue;
+            }
+            let Some(value) = rest.next() else { return false };
+            let host = match criterion {
+                "host" => &now,
+                "originalhost" => &typed,
+                _ => continue,
+            };
+            if any_of(value.split(','), host) == negated {
+                return true;
             }
         }
-        found
+        false
     }
 
     fn path(&self, text: &str) -> PathBuf {
@@ -189,6 +210,19 @@ impl Reader<'_> {
         out.sort();
         out
     }
+}
+
+/// True if a pattern matches and none with `!` does.
+fn any_of<'p>(patterns: impl Iterator<Item = &'p str>, text: &str) -> bool {
+    let mut found = false;
+    for p in patterns {
+        match p.strip_prefix('!') {
+            Some(p) if glob(p, text) => return false,
+            None if glob(p, text) => found = true,
+            _ => {}
+        }
+    }
+    found
 }
 
 fn refuse(file: &Path, line: usize, why: &str) -> Error {

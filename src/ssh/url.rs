@@ -27,20 +27,22 @@ impl Url {
         }
         let (authority, port, path) = if let Some(rest) = text.strip_prefix("ssh://") {
             let (authority, path) = rest.split_once('/').ok_or_else(|| bad("a path on the server is missing"))?;
-            let path = match path.strip_prefix('~') {
-                Some(_) => path.to_string(),
-                None => format!("/{path}"),
-            };
+            let path = percent_decoded(path).ok_or_else(|| bad("a % in it stands for nothing"))?;
+            let path = if path.starts_with('~') { path } else { format!("/{path}") };
             let (authority, port) = match authority.rsplit_once(':') {
-                Some((a, p)) if !p.contains(']') => (a, Some(p.parse::<u16>().map_err(|_| bad("its port is no number"))?)),
+                Some((a, p)) if !p.contains([']', '@']) => {
+                    (a, Some(p.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(|| bad("its port is no number"))?))
+                }
                 _ => (authority, None),
             };
             (authority, port, path)
         } else if text.contains("://") {
             return Err(bad("only ssh:// and local paths can be used"));
         } else {
-            let (authority, path) = text.split_once(':').ok_or_else(|| bad("a host is missing"))?;
-            (authority, None, path.to_string())
+            // An address of IPv6 has colons of its own, inside its brackets.
+            let from = text.find("]:").map_or(0, |at| at + 1);
+            let colon = text[from..].find(':').ok_or_else(|| bad("a host is missing"))? + from;
+            (&text[..colon], None, text[colon + 1..].to_string())
         };
         let (user, host) = match authority.rsplit_once('@') {
             Some((u, h)) => (Some(u.to_string()), h),
@@ -50,14 +52,42 @@ impl Url {
         if host.is_empty() || host.starts_with('-') || host.contains(['/', ' ']) {
             return Err(bad("its host cannot be one"));
         }
+        if user.as_ref().is_some_and(|u| u.contains(':')) {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("a password has no place in the address of {}", crate::path::printable(host.as_bytes())),
+            )
+            .detail("this device gets a key of its own, and the server's password is asked for once"));
+        }
         if user.as_ref().is_some_and(|u| u.is_empty() || u.starts_with('-')) {
             return Err(bad("its user cannot be one"));
+        }
+        if path.chars().any(char::is_control) {
+            return Err(bad("it holds control characters"));
         }
         if path.is_empty() || path == "/" || path.starts_with('-') {
             return Err(bad("a path on the server is missing"));
         }
         Ok(Url { user, host, port, path })
     }
+}
+
+/// `%20` and its like in the path of an `ssh://` URL, as git reads them (RFC 3986, 2.1).
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&c, after)) = rest.split_first() {
+        rest = after;
+        if c != b'%' {
+            out.push(c);
+            continue;
+        }
+        let (hex, after) = rest.split_at_checked(2)?;
+        let hex = std::str::from_utf8(hex).ok().filter(|h| h.bytes().all(|c| c.is_ascii_hexdigit()))?;
+        out.push(u8::from_str_radix(hex, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(out).ok()
 }
 
 /// A path or text as one word of a shell, as git quotes it; a leading `~/` or `~user/` stays open to the shell.
@@ -78,6 +108,13 @@ mod tests {
         assert_eq!(u("me@h:b c.git").unwrap(), is("me", "h", 0, "b c.git"));
         assert_eq!(u("h:/b").unwrap(), is("", "h", 0, "/b"));
         assert_eq!(u("ssh://[::1]:22/x").unwrap(), is("", "::1", 22, "/x"));
+        assert_eq!(u("me@[::1]:a:b.git").unwrap(), is("me", "::1", 0, "a:b.git"));
+        assert_eq!(u("ssh://h/a%20b%C3%A4").unwrap(), is("", "h", 0, "/a bä"));
+        assert_eq!(u("h:a%20b").unwrap(), is("", "h", 0, "a%20b"));
+        for bad in ["ssh://h/a%0ab", "ssh://h/a%2", "ssh://h/a%zz", "ssh://h/a%ff", "ssh://h:0/x", "ssh://me:pw@h/x", "[::1]"] {
+            assert_eq!(u(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+        assert!(!u("ssh://me:pw@h/x").unwrap_err().what().contains("pw"));
         for bad in ["ssh://-oProxyCommand=x/y", "-x:y", "ssh://h", "ssh://h:x/y", "http://h/x", "h:", "ssh:///x", "a@:x", "h\n:x"] {
             assert_eq!(u(bad).unwrap_err().exit_code(), 2, "{bad}");
         }
