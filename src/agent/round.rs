@@ -13,8 +13,9 @@ use crate::id::Oid;
 use crate::mirror::commit::{self, Says};
 use crate::mirror::packs::Packs;
 use crate::mirror::secure::{self, MAIN, PENDING};
-use crate::mirror::{Device, Problem, apply, brake, foreign, history, incoming, join, partial, scan, stage};
+use crate::mirror::{Device, Problem, apply, brake, foreign, history, ignore, incoming, join, partial, scan, stage};
 use crate::state::{State, Table, key};
+use crate::tree::Place;
 use crate::tree::planted::{self, Mistake};
 
 /// How often a round fetches and pushes again after somebody else was faster.
@@ -312,7 +313,8 @@ fn bring_to_share<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, 
     if let Some((stop, _)) = &held {
         d.report.brake.get_or_insert_with(|| stop.clone());
     }
-    let skip = |place: &crate::tree::Place| held.as_ref().is_some_and(|(_, set)| set.contains(place));
+    let ignored = ignore::unfollowed(d)?;
+    let skip = |place: &Place| ignored.contains(place) || held.as_ref().is_some_and(|(_, set)| set.contains(place));
     Ok(apply::apply(d, &skip)?.done)
 }
 

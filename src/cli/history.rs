@@ -330,12 +330,8 @@ pub fn undo(mut v: Vault) -> Result<u8> {
                 }
             }
         }
-    } else if let Some((_, places)) = crate::mirror::brake::incoming(&v.device)? {
-        // Without its row in the ancestor, what stands in the share is new to the next scan, and goes to the vault again.
-        for place in places {
-            v.device.state.remove(Table::Anc, &place)?;
-            n += 1;
-        }
+    } else if let Some((_, held)) = crate::mirror::brake::incoming(&v.device)? {
+        n = crate::mirror::brake::keep(&mut v.device.state, &held)?;
         v.device.state.set_value(crate::state::key::EVEN, None)?;
         v.device.state.commit()?;
     }

@@ -26,6 +26,7 @@ pub(crate) use check::{clean, same_but_ctime, seen_of};
 pub use recover::recover_intents;
 pub(crate) use write::{discard, temporary};
 
+use super::names::HeldBack;
 use super::paths::{self, Paths};
 use super::{Device, Problem};
 use crate::clock::{Clock, Random};
@@ -34,7 +35,6 @@ use crate::files::Files;
 use crate::id::Id;
 use crate::state::{Row, State, Table, key};
 use crate::tree::{Node, Place};
-use check::HeldBack;
 use std::rc::Rc;
 use write::Staged;
 

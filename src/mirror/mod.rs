@@ -12,6 +12,7 @@ pub mod history;
 pub mod ignore;
 pub mod incoming;
 pub mod join;
+pub mod names;
 pub mod overlay;
 pub mod packs;
 pub mod partial;

@@ -7,7 +7,7 @@
 use super::Device;
 use super::overlay::{Overlay, each_row};
 use super::packs::Packs;
-use super::sealed;
+use super::{scan, sealed};
 use crate::clock::{Clock, Random};
 use crate::crypt::head::FileHead;
 use crate::crypt::large::{self, Part};
@@ -31,8 +31,10 @@ enum Content {
     Sealed(Version, Seen),
     /// The plaintext is what the given version says; nothing had to be written.
     Same(Version, Seen),
-    /// It cannot be read now (it keeps changing, vanished, or may not be read).
+    /// It keeps changing, or has vanished.
     Later,
+    /// It cannot be read: its place counts as equal to the ancestor.
+    Unreadable(Error),
 }
 
 /// Seals everything in `Scan` that is not sealed yet. After it every file in `Scan` has its content MAC, and its object
@@ -70,6 +72,10 @@ pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
                     d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), seen: Some(seen), place: row.place })?
                 }
                 Content::Later => leave(d, &row)?,
+                Content::Unreadable(e) => {
+                    d.report.problems.push(scan::unreadable(path, false, &e));
+                    scan::hold(&mut d.state, &row.place)?;
+                }
             }
         }
     }
@@ -96,14 +102,7 @@ fn open_scanned<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>,
 /// Leaves a file for the next round: its place counts as equal to the ancestor, and so does the place it came from.
 fn leave<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, row: &Row) -> Result<()> {
     d.report.again = true;
-    d.state.remove(Table::Scan, &row.place)?;
-    let Some(node) = row.here() else { return Ok(()) };
-    for old in d.state.by_id(Table::Anc, node.id())? {
-        if d.state.get(Table::Scan, &old.place)?.is_some_and(|r| r.node == RowNode::Gone) {
-            d.state.remove(Table::Scan, &old.place)?;
-        }
-    }
-    Ok(())
+    scan::hold(&mut d.state, &row.place)
 }
 
 /// Reusable memory: one segment of plaintext and one object.
@@ -150,7 +149,12 @@ fn read_and_seal<F: Files, S: State, C: Clock, R: Random>(
         match result {
             Reading::Changed => continue,
             Reading::Unreadable(e) if e.is_stopped() || e.kind() == crate::error::Kind::Full => return Err(e),
-            Reading::Unreadable(_) => return Ok(Content::Later),
+            Reading::Unreadable(e) => {
+                // What has changed meanwhile is another matter.
+                let now = d.share.stat(at, name.as_bytes());
+                let same = matches!(now, Ok(Some(now)) if unchanged(&now, &seen) && kind_of(&now) == Some(v.kind));
+                return Ok(if same { Content::Unreadable(e) } else { Content::Later });
+            }
             Reading::Sealed(new) => return settle(d, new, seen),
         }
     }

@@ -1,14 +1,9 @@
-//! Is what is on disk what the ancestor says? And which of head's names a disk can show.
+//! Is what is on disk what the ancestor says?
 
-use crate::error::Result;
-use crate::files::{Files, Kind, Stat, Traits};
-use crate::id::Id;
-use crate::path::Name;
-use crate::state::{Row, Seen, State, Table};
-use crate::tree::{FileKind, Node, Place};
-use std::collections::{HashMap, HashSet};
+use crate::files::{Files, Kind, Stat};
+use crate::state::{Row, Seen};
+use crate::tree::{FileKind, Node};
 use std::io;
-use unicode_normalization::UnicodeNormalization;
 
 /// What a `stat` shows, as a [`Seen`].
 pub(crate) fn seen_of(s: &Stat) -> Seen {
@@ -43,64 +38,4 @@ pub(crate) fn clean<F: Files>(files: &F, dir: &F::Dir, row: &Row) -> io::Result<
     let Some(stat) = files.stat(dir, row.place.name.as_bytes())? else { return Ok(false) };
     let name = row.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&row.place.name);
     Ok(fits(&stat, row) && super::super::paths::exact(files, dir, name.as_bytes())?)
-}
-
-/// A name as a disk that folds compares it.
-pub(crate) fn fold(name: &Name, traits: &Traits) -> Vec<u8> {
-    let Ok(text) = std::str::from_utf8(name.as_bytes()) else { return name.as_bytes().to_vec() };
-    match (traits.folds_case, traits.folds_form) {
-        (false, false) => name.as_bytes().to_vec(),
-        (true, false) => text.to_lowercase().into_bytes(),
-        (false, true) => text.nfc().collect::<String>().into_bytes(),
-        (true, true) => text.nfc().collect::<String>().to_lowercase().nfc().collect::<String>().into_bytes(),
-    }
-}
-
-/// Which names of head a disk that folds holds back (MERGE 10): of names that fold alike it shows the one in the
-/// ancestor, else the first in byte order. One directory's answer is kept at a time.
-#[derive(Default)]
-pub(crate) struct HeldBack {
-    dir: Option<Id>,
-    names: HashSet<Name>,
-}
-
-impl HeldBack {
-    /// True if this place of head is held back.
-    pub(crate) fn is<S: State>(&mut self, state: &S, traits: &Traits, place: &Place) -> Result<bool> {
-        if !traits.folds_case && !traits.folds_form {
-            return Ok(false);
-        }
-        if self.dir != Some(place.dir) {
-            self.dir = Some(place.dir);
-            self.names = held(state, traits, place.dir)?;
-        }
-        Ok(self.names.contains(&place.name))
-    }
-}
-
-fn held<S: State>(state: &S, traits: &Traits, dir: Id) -> Result<HashSet<Name>> {
-    let (mut shown, mut out) = (HashMap::<Vec<u8>, (Name, bool)>::new(), HashSet::new());
-    let mut after: Option<Name> = None;
-    loop {
-        let page = state.children(Table::Head, dir, after.as_ref(), super::PAGE)?;
-        for row in &page {
-            let ours = state.get(Table::Anc, &row.place)?.is_some();
-            let name = row.place.name.clone();
-            match shown.get_mut(&fold(&name, traits)) {
-                Some(first) if ours && !first.1 => {
-                    out.insert(std::mem::replace(first, (name, ours)).0);
-                }
-                Some(_) => {
-                    out.insert(name);
-                }
-                None => {
-                    shown.insert(fold(&name, traits), (name, ours));
-                }
-            }
-        }
-        match page.last() {
-            Some(row) => after = Some(row.place.name.clone()),
-            None => return Ok(out),
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Directories: moved whole, made, or given another id.
 
-use super::check::{clean, fold, seen_of};
+use super::super::names::fold;
+use super::check::{clean, seen_of};
 use super::{PAGE, Work};
 use crate::clock::{Clock, Random};
 use crate::error::Result;

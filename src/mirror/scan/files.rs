@@ -2,32 +2,40 @@
 
 use super::super::Device;
 use super::super::overlay::{Overlay, each_row};
-use super::list::is_same_file;
-use super::{changed, top_generation};
+use super::dirs::{gone_or_stopped, shown_name};
+use super::{changed, hold, is_same_file, top_generation};
 use crate::clock::{Clock, Random};
 use crate::crypt;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{Files, Kind, Stat};
 use crate::id::Id;
 use crate::state::{Row, RowNode, Seen, State, Table};
 use crate::tree::{FileKind, Node, Place, Version};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Files of one size beyond which rule 3 is not tried: each pair of a new and a gone file of one size costs a reading of
+/// the new one, since each id has keys of its own.
+const PAIRS: u64 = 1024;
+
+/// How many files of each size are gone and how many are new.
+type Sizes = BTreeMap<u64, (u64, u64)>;
 
 /// Gives every new file in `Scan` its id.
 pub(super) fn resolve<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+    let sizes = sizes(d)?;
     let mut claimed: BTreeSet<Place> = BTreeSet::new();
-    by_inode(d, &mut claimed)?;
-    let head_has_files = d.state.count(Table::Head)?.0 > 0;
-    let anc_has_files = d.state.count(Table::Anc)?.0 > 0;
+    if sizes.values().any(|(gone, _)| *gone > 0) {
+        by_inode(d, &mut claimed)?;
+    }
+    let head_has_any = !d.state.rows(Table::Head, None, 1)?.is_empty();
     let mut dir: Option<(Id, Option<Id>)> = None;
     each_new(d, |d, row, v, seen| {
         // Rule 4: head has a file at this path.
-        if head_has_files {
+        if head_has_any {
             if dir.is_none_or(|(id, _)| id != row.place.dir) {
                 dir = Some((row.place.dir, head_dir(d, row.place.dir)?));
             }
-            let up = dir.and_then(|(_, head)| head);
-            let there = match up {
+            let there = match dir.and_then(|(_, head)| head) {
                 Some(up) => d.state.get(Table::Head, &Place { dir: up, name: row.place.name.clone() })?,
                 None => None,
             };
@@ -37,9 +45,11 @@ pub(super) fn resolve<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F,
                 return put(d, row, new, seen);
             }
         }
-        if anc_has_files
-            && v.size > 0
-            && let Some(source) = by_content(d, &row, &v, &seen, &claimed)?
+        let (gone, new) = sizes.get(&v.size).copied().unwrap_or_default();
+        if v.size > 0
+            && gone > 0
+            && gone.saturating_mul(new) <= PAIRS
+            && let Some(source) = by_content(d, &row, &v, &claimed)?
         {
             let Some(Node::File(old)) = source.here() else { return Ok(()) };
             let mut new = Version { id: old.id, epoch: old.epoch, segment: old.segment, ..v };
@@ -48,9 +58,29 @@ pub(super) fn resolve<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F,
             return put(d, row, new, seen);
         }
         let mut id = Id::ROOT;
-        d.random.fill(&mut id.0)?; // Rule 5.
+        while id == Id::ROOT {
+            d.random.fill(&mut id.0)?; // Rule 5.
+        }
         put(d, row, Version { id, ..v }, seen)
     })
+}
+
+/// Counts what is gone and what is new.
+fn sizes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<Sizes> {
+    let mut sizes = Sizes::new();
+    each_row(&mut d.state, Table::Scan, |state, row| {
+        match row.here() {
+            Some(Node::File(v)) if v.id == Id::ROOT => sizes.entry(v.size).or_default().1 += 1,
+            Some(Node::File(_)) => {}
+            _ => {
+                if let Some(Node::File(old)) = state.get(Table::Anc, &row.place)?.as_ref().and_then(|r| r.here()) {
+                    sizes.entry(old.size).or_default().0 += 1;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(sizes)
 }
 
 /// Calls `each` for every file of `Scan` that has no id yet.
@@ -136,37 +166,43 @@ fn by_content<F: Files, S: State, C: Clock, R: Random>(
     d: &mut Device<F, S, C, R>,
     row: &Row,
     v: &Version,
-    seen: &Seen,
     claimed: &BTreeSet<Place>,
 ) -> Result<Option<Row>> {
     let mut sources: Vec<Row> = Vec::new();
     for source in d.state.by_size(Table::Anc, v.size)? {
         let Some(Node::File(old)) = source.here() else { continue };
-        if old.kind == v.kind && !claimed.contains(&source.place) && is_gone(&d.state, &source.place)? && has_content(d, row, seen, old)? {
+        if old.kind == v.kind && !claimed.contains(&source.place) && is_gone(&d.state, &source.place)? && has_content(d, row, old)? {
             sources.push(source);
         }
     }
     let [source] = &sources[..] else { return Ok(None) };
     let Some(Node::File(old)) = source.here() else { return Ok(None) };
     for other in d.state.by_size(Table::Scan, v.size)? {
-        let (Some(Node::File(o)), Some(other_seen)) = (other.here(), other.seen.as_ref()) else { continue };
-        if o.id == Id::ROOT && other.place != row.place && o.kind == v.kind && has_content(d, &other, other_seen, old)? {
+        let Some(Node::File(o)) = other.here() else { continue };
+        if other.place != row.place && o.kind == v.kind && is_new(&d.state, &other, o)? && has_content(d, &other, old)? {
             return Ok(None);
         }
     }
     Ok(sources.pop())
 }
 
+/// True if a file of `Scan` is new to the ancestor, neither at its place (rule 1) nor known by its inode (rule 2).
+fn is_new<S: State>(state: &S, row: &Row, v: &Version) -> Result<bool> {
+    if state.get(Table::Anc, &row.place)?.is_some_and(|r| r.here().is_some_and(|n| !n.is_dir())) {
+        return Ok(false);
+    }
+    Ok(v.id == Id::ROOT || v.generation == 0 || state.by_id(Table::Anc, v.id)?.is_empty())
+}
+
 /// True if a file of the share has the plaintext of a version. One that cannot be read has not.
-fn has_content<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, row: &Row, seen: &Seen, old: &Version) -> Result<bool> {
+fn has_content<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, row: &Row, old: &Version) -> Result<bool> {
     let Some(up) = Overlay::SCANNED.climb(&d.state, row.place.dir)? else { return Ok(false) };
     let read = || -> Result<[u8; 32]> {
         let mut dir = d.share.root();
         for up in &up {
-            let name = up.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&up.place.name);
-            dir = d.share.open_dir(&dir, name.as_bytes())?;
+            dir = d.share.open_dir(&dir, shown_name(up).as_bytes())?;
         }
-        let name = seen.name.as_ref().unwrap_or(&row.place.name).as_bytes();
+        let name = shown_name(row).as_bytes();
         let mac = |r: &mut dyn std::io::Read| crypt::content_mac(&d.keys, &old.id, old.epoch, old.segment, old.size, r);
         if old.kind == FileKind::Link {
             return mac(&mut &d.share.readlink(&dir, name)?[..]);
@@ -175,27 +211,43 @@ fn has_content<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
     };
     match read() {
         Ok(mac) => Ok(mac == old.mac),
-        Err(e) if e.is_stopped() => Err(e),
-        Err(_) => Ok(false),
+        Err(e) => gone_or_stopped(e),
     }
 }
 
-/// Where names kept changing: additions, edits and renames are believed, deletions are not. A place of the ancestor
-/// counts as empty only if what stood there stands elsewhere now.
-pub(super) fn forget_deletions<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+/// Calls `each` for every place that is empty now and whose entry stands nowhere else.
+fn each_deletion<F: Files, S: State, C: Clock, R: Random>(
+    d: &mut Device<F, S, C, R>,
+    mut each: impl FnMut(&mut S, &Place) -> Result<()>,
+) -> Result<()> {
     each_row(&mut d.state, Table::Scan, |state, row| {
         if row.node != RowNode::Gone {
             return Ok(());
         }
-        let Some(old) = state.get(Table::Anc, &row.place)? else { return Ok(()) };
-        let Some(node) = old.here() else { return Ok(()) };
-        let mut elsewhere = false;
+        let Some(node) = state.get(Table::Anc, &row.place)?.and_then(|r| r.here().cloned()) else { return Ok(()) };
         for other in state.by_id(Table::Scan, node.id())? {
-            elsewhere |= other.here().is_some();
+            // A file's id may stand at several places: only one that it did not have before is where it went.
+            let had =
+                || Ok::<_, Error>(state.get(Table::Anc, &other.place)?.is_some_and(|r| r.here().is_some_and(|n| n.id() == node.id())));
+            if other.here().is_some() && !had()? {
+                return Ok(());
+            }
         }
-        if !elsewhere {
-            state.remove(Table::Scan, &row.place)?;
-        }
-        Ok(())
+        each(state, &row.place)
     })
+}
+
+/// True if something is gone that is not merely elsewhere.
+pub(super) fn any_deletion<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<bool> {
+    let mut any = false;
+    each_deletion(d, |_, _| {
+        any = true;
+        Ok(())
+    })?;
+    Ok(any)
+}
+
+/// Where names kept changing: additions, edits and renames are believed, deletions are not.
+pub(super) fn forget_deletions<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+    each_deletion(d, |state, place| hold(state, place))
 }

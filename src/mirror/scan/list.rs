@@ -1,398 +1,356 @@
-//! The walk: directories and their ids (MERGE 3, 'Directories'), and what stands at each place.
+//! The walk: what stands at each place, one directory at a time beside the ancestor's rows of it.
 
 use super::super::apply::seen_of;
-use super::super::ignore::{self, Rules};
+use super::super::ignore::{Rules, read_rules};
+use super::super::names::{self, fold};
 use super::super::overlay::Overlay;
 use super::super::{Device, Problem};
-use super::{Scanned, changed, file_kind, same_inode, top_generation};
+use super::dirs::{Met, shown_name};
+use super::{Scanned, changed, file_kind, last_seen, top_generation, unreadable};
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
 use crate::files::{Files, Kind, Stat};
-use crate::git::store::read_small;
 use crate::id::{Id, Oid};
 use crate::path::{Name, RelPath};
 use crate::state::{Row, RowNode, Seen, State, Table};
-use crate::tree::{Node, Place, Version};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::ErrorKind;
+use crate::tree::{FileKind, Node, Place, Version};
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, ErrorKind};
 
-/// A directory that is to be listed.
-struct Todo {
-    path: RelPath,
-    id: Id,
-    /// Its id is that of the ancestor's directory at this very path (rule 1): so may be those of its entries.
-    by_path: bool,
-    /// The id of head's directory at this path, if there is one.
-    head: Option<Id>,
+/// Rows that are fetched at a time.
+const PAGE: usize = 256;
+/// Paths that are reported by name at most; the rest is a number.
+const NAMED: u64 = 200;
+
+/// A directory that gets its id by rules 3 and 4, when all that moved have theirs.
+pub(super) struct Fresh {
+    pub path: RelPath,
+    pub place: Place,
+    pub seen: Seen,
+    /// The directory that the ancestor has at this place; it is not this one.
+    pub old: Option<Id>,
 }
 
-struct Walk {
-    used: BTreeSet<Id>,
+/// A walk under way.
+pub(super) struct Walk<'a, F: Files, S: State, C: Clock, R: Random> {
+    pub d: &'a mut Device<F, S, C, R>,
+    rules: Rules,
+    /// Ids of the directories that stand somewhere: 16 bytes for each.
+    pub used: BTreeSet<Id>,
     /// Directories of the ancestor that are gone from their place: gone with all they held, unless they moved.
-    lost: Vec<Id>,
-    /// New directories that no inode explains: they get their ids after those that moved.
-    fresh: VecDeque<(RelPath, Place, Stat, Option<Id>)>,
+    pub lost: Vec<Id>,
+    pub fresh: Vec<Fresh>,
+    /// All that moved have their ids: what is still found is new at once.
+    pub late: bool,
+    stack: Vec<Level<F::Dir>>,
+    /// See [`digest`].
+    listed: u64,
     out: Scanned,
+    reported: u64,
 }
 
-/// Lists the share into `Scan`. New files have id zero; [`super::files`] finds theirs.
-pub(super) fn list<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<Scanned> {
-    let mut w = Walk {
-        used: BTreeSet::from([Id::ROOT]),
-        lost: Vec::new(),
-        fresh: VecDeque::new(),
-        out: Scanned { stable: true, ..Scanned::default() },
-    };
-    let root = Todo { path: RelPath::root(), id: Id::ROOT, by_path: true, head: Some(Id::ROOT) };
-    descend(d, &mut w, root)?;
-    while let Some((path, place, stat, head)) = w.fresh.pop_front() {
-        let id = new_id(d, &w, &place, head)?;
-        put_dir(d, &place, id, &stat)?;
-        w.used.insert(id);
-        descend(d, &mut w, Todo { path, id, by_path: false, head })?;
-    }
-    // Directories that stand nowhere any more: what they held is gone.
-    while let Some(dir) = w.lost.pop() {
-        if w.used.contains(&dir) {
-            continue;
-        }
-        for row in Overlay::ANC.list(&d.state, dir)? {
-            if let Some(Node::Dir { id, .. }) = row.here() {
-                w.lost.push(*id);
-            }
-            if d.state.get(Table::Scan, &row.place)?.is_none() {
-                d.state.put(Table::Scan, &Row { place: row.place, node: RowNode::Gone, seen: None })?;
-            }
-        }
-    }
-    Ok(w.out)
-}
-
-/// Rules 3 and 4: head's id at this path, else derived from parent and name, else random.
-fn new_id<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, w: &Walk, place: &Place, head: Option<Id>) -> Result<Id> {
-    if let Some(id) = head.filter(|id| !w.used.contains(id)) {
-        return Ok(id);
-    }
-    let derived = d.keys.dir_id(&place.dir, &place.name);
-    let taken = |id: &Id| -> Result<bool> { Ok(*id == Id::ROOT || w.used.contains(id) || Overlay::HEAD.dir(&d.state, *id)?.is_some()) };
-    if !taken(&derived)? {
-        return Ok(derived);
-    }
-    let mut id = Id::ROOT;
-    d.random.fill(&mut id.0)?;
-    Ok(id)
-}
-
-fn put_dir<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, place: &Place, id: Id, stat: &Stat) -> Result<()> {
-    let node = Node::Dir { id, tree: Oid::ZERO };
-    let old = d.state.get(Table::Anc, place)?;
-    let same = old.as_ref().and_then(|r| r.here()).is_some_and(|n| n.is_dir() && n.id() == id);
-    let seen = seen_of(stat);
-    // Of a directory only the inode is asked later; its times change with every entry.
-    if same && old.and_then(|r| r.seen).is_some_and(|s| s.ino == seen.ino && s.birth == seen.birth) {
-        return Ok(());
-    }
-    d.state.put(Table::Scan, &Row { place: place.clone(), node: RowNode::Here(node), seen: Some(seen) })
-}
-
-/// One directory on the stack of the walk.
+/// A directory on the way from the root to the one that is being listed.
 struct Level<D> {
+    id: Id,
     dir: D,
     before: Stat,
     path: RelPath,
     todo: Vec<Inside>,
 }
 
-/// A directory inside a listed one.
+/// A directory inside a listed one that is still to be listed.
 struct Inside {
-    name: Box<[u8]>,
-    todo: Todo,
+    disk: Box<[u8]>,
+    name: Name,
+    id: Id,
+    by_path: bool,
 }
 
-/// Lists a directory and all below it that has an id already; the rest goes to `w.fresh`.
-fn descend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, w: &mut Walk, top: Todo) -> Result<()> {
-    let mut rules = Rules::new(&d.settings.ignore);
-    let Some(dir) = open_path(d, &top.path, &mut rules)? else {
-        w.out.stable = false;
-        return Ok(());
+/// Lists the share into `Scan`. New files have id zero; [`super::files`] finds theirs. The number is the [`digest`] of
+/// what was listed.
+pub(super) fn list<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<(Scanned, u64)> {
+    let rules = Rules::new(&d.settings.ignore, &d.share.traits());
+    let mut w = Walk {
+        d,
+        rules,
+        used: BTreeSet::from([Id::ROOT]),
+        lost: Vec::new(),
+        fresh: Vec::new(),
+        late: false,
+        stack: Vec::new(),
+        listed: 0,
+        out: Scanned { stable: true, ..Scanned::default() },
+        reported: 0,
     };
-    let mut stack: Vec<Level<F::Dir>> = Vec::new();
-    enter(d, w, &mut rules, &mut stack, dir, top)?;
-    while let Some(level) = stack.last_mut() {
-        let Some(next) = level.todo.pop() else {
-            // Whether names changed while we were in there.
-            let now = d.share.stat_dir(&level.dir)?;
-            if now.mtime != level.before.mtime || now.ctime != level.before.ctime {
-                w.out.stable = false;
+    let root = w.d.share.root();
+    w.enter(root, RelPath::root(), Id::ROOT, true)?;
+    w.descend()?;
+    w.late = true;
+    while let Some(fresh) = w.fresh.pop() {
+        w.new_directory(fresh)?;
+    }
+    w.forget_lost()?;
+    if w.reported > NAMED {
+        let what = format!("{} more paths in ~/share can't be read", w.reported - NAMED);
+        w.d.report.problems.push(Problem { path: None, what, remedy: None, note: false });
+    }
+    Ok((w.out, w.listed))
+}
+
+impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
+    /// Lists what is on the stack and all below it. There is no recursion: a tree may be deep.
+    fn descend(&mut self) -> Result<()> {
+        while let Some(level) = self.stack.last_mut() {
+            let Some(next) = level.todo.pop() else {
+                // Whether names changed while we were in there.
+                let now = self.d.share.stat_dir(&level.dir)?;
+                self.out.stable &= (now.mtime, now.ctime) == (level.before.mtime, level.before.ctime);
+                self.rules.leave();
+                self.stack.pop();
+                continue;
+            };
+            let path = level.path.join(&next.name);
+            match self.d.share.open_dir(&level.dir, &next.disk) {
+                Ok(dir) => self.enter(dir, path, next.id, next.by_path)?,
+                Err(e) => {
+                    let place = Place { dir: level.id, name: next.name };
+                    self.unreadable(path, true, e)?;
+                    match Overlay::ANC.dir(&self.d.state, next.id)? {
+                        Some(_) => self.keep(next.id)?,
+                        None => self.d.state.remove(Table::Scan, &place)?, // Nothing is known of a new one.
+                    }
+                }
             }
-            rules.leave();
-            stack.pop();
-            continue;
-        };
-        match d.share.open_dir(&level.dir, &next.name) {
-            Ok(dir) => enter(d, w, &mut rules, &mut stack, dir, next.todo)?,
-            Err(e) => unreadable(d, w, &next.todo.path, e)?,
         }
-    }
-    Ok(())
-}
-
-/// A directory that cannot be opened: with all below it, it counts as equal to the ancestor.
-fn unreadable<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    w: &mut Walk,
-    path: &RelPath,
-    e: std::io::Error,
-) -> Result<()> {
-    if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-        w.out.stable = false;
-        return Ok(());
-    }
-    let e = Error::from(e);
-    if e.is_stopped() {
-        return Err(e);
-    }
-    d.report.problems.push(Problem {
-        path: Some(path.clone()),
-        what: format!("can't be read: {e}"),
-        remedy: Some(format!("chmod u+rx ~/share/{path}")),
-        note: false,
-    });
-    Ok(())
-}
-
-/// Opens the directory at a path, gathering the rules on the way.
-fn open_path<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, path: &RelPath, rules: &mut Rules) -> Result<Option<F::Dir>> {
-    let mut dir = d.share.root();
-    let mut at = RelPath::root();
-    for name in path.names() {
-        enter_rules(d, &dir, &at, rules)?;
-        dir = match d.share.open_dir(&dir, name.as_bytes()) {
-            Ok(next) => next,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-            Err(e) => return Err(Error::from(e).at(path)),
-        };
-        at = at.join(&name);
-    }
-    Ok(Some(dir))
-}
-
-fn enter_rules<F: Files, S: State, C: Clock, R: Random>(
-    d: &Device<F, S, C, R>,
-    dir: &F::Dir,
-    path: &RelPath,
-    rules: &mut Rules,
-) -> Result<()> {
-    let file = match read_small(&d.share, dir, ignore::FILE, ignore::LIMIT) {
-        Err(e) if e.is_stopped() => return Err(e),
-        // Not a file, or not to be read: no rules; it is reported as any file is.
-        other => other.unwrap_or(None),
-    };
-    rules.enter(path, file.as_deref());
-    Ok(())
-}
-
-/// Lists one directory beside the ancestor's rows of it.
-fn enter<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    w: &mut Walk,
-    rules: &mut Rules,
-    stack: &mut Vec<Level<F::Dir>>,
-    dir: F::Dir,
-    here: Todo,
-) -> Result<()> {
-    w.used.insert(here.id);
-    let before = d.share.stat_dir(&dir)?;
-    enter_rules(d, &dir, &here.path, rules)?;
-    let mut level = Level { before, path: here.path.clone(), todo: Vec::new(), dir };
-    let names = match d.share.list(&level.dir) {
-        Ok(names) => names,
-        Err(e) => {
-            unreadable(d, w, &here.path, e)?;
-            rules.leave();
-            return Ok(());
-        }
-    };
-    // The ancestor's rows, by the name that the disk gave back.
-    let mut rows: BTreeMap<Vec<u8>, Row> = BTreeMap::new();
-    Overlay::ANC.children(&d.state, here.id, |row| {
-        let name = row.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&row.place.name);
-        rows.insert(name.as_bytes().to_vec(), row);
         Ok(())
-    })?;
-    for (bytes, _) in names {
-        let Some(name) = Name::new(bytes.clone()) else { continue };
-        let old = rows.remove(&*bytes);
-        let name = old.as_ref().map_or(name, |r| r.place.name.clone());
-        let path = level.path.join(&name);
-        let Some(stat) = d.share.stat(&level.dir, &bytes)? else {
-            w.out.stable = false;
-            if let Some(row) = old {
-                rows.insert(bytes.to_vec(), row);
+    }
+
+    /// A directory that no inode explains: rules 3 and 4, then all below it.
+    fn new_directory(&mut self, fresh: Fresh) -> Result<()> {
+        let (mut dir, mut at) = (self.d.share.root(), RelPath::root());
+        let mut levels = 0;
+        for name in fresh.path.names() {
+            let file = read_rules(&self.d.share, &dir)?;
+            self.rules.enter(&at, file.as_deref());
+            levels += 1;
+            at = at.join(&name);
+            match self.d.share.open_dir(&dir, name.as_bytes()) {
+                Ok(next) => dir = next,
+                Err(e) => {
+                    (0..levels).for_each(|_| self.rules.leave());
+                    // The ancestor has nothing there, or a directory that cannot be looked into.
+                    fresh.old.map_or(Ok(()), |id| self.keep(id))?;
+                    return self.unreadable(at, true, e);
+                }
             }
-            continue;
-        };
-        if rules.matches(&path, stat.kind == Kind::Dir).is_some() {
-            continue;
         }
-        let place = Place { dir: here.id, name };
-        let read_back = (*bytes != *place.name.as_bytes()).then(|| Name::new(bytes.clone())).flatten();
+        self.lost.extend(fresh.old);
+        let id = self.new_id(&fresh.path, &fresh.place)?;
+        let old = self.d.state.get(Table::Anc, &fresh.place)?;
+        self.put_dir(fresh.place, id, fresh.seen, old.as_ref())?;
+        self.enter(dir, fresh.path, id, false)?;
+        self.descend()?;
+        (0..levels).for_each(|_| self.rules.leave());
+        Ok(())
+    }
+
+    /// Lists one directory.
+    fn enter(&mut self, dir: F::Dir, path: RelPath, id: Id, by_path: bool) -> Result<()> {
+        let before = self.d.share.stat_dir(&dir)?;
+        let mut names: Vec<Box<[u8]>> = match self.d.share.list(&dir) {
+            Ok(names) => names.into_iter().map(|(name, _)| name).collect(),
+            Err(e) => {
+                self.unreadable(path, true, e)?;
+                return self.keep(id);
+            }
+        };
+        names.sort_unstable();
+        self.listed = self.listed.wrapping_add(state_of(&before));
+        let file = read_rules(&self.d.share, &dir)?;
+        self.rules.enter(&path, file.as_deref());
+        let mut level = Level { id, dir, before, path, todo: Vec::new() };
+        let mut known = vec![false; names.len()];
+        let traits = self.d.share.traits();
+        let mut missing: Vec<Row> = Vec::new();
+        let mut after: Option<Name> = None;
+        loop {
+            let page = self.d.state.children(Table::Anc, id, after.as_ref(), PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.place.name.clone());
+            let end = page.len() < PAGE;
+            for row in page {
+                match names.binary_search_by(|n| (**n).cmp(shown_name(&row).as_bytes())) {
+                    Ok(i) => {
+                        known[i] = true;
+                        self.entry(&mut level, &names[i], row.place.clone(), by_path, Some(row))?;
+                    }
+                    Err(_) if names::folds(&traits) => missing.push(row),
+                    Err(_) => self.absent(&level, row)?,
+                }
+            }
+            if end {
+                break;
+            }
+        }
+        if !missing.is_empty() {
+            // Of names that fold alike a disk shows one; the others are held back, not deleted.
+            let stands = names.iter().zip(&known).filter(|(_, known)| **known);
+            let shown: HashSet<Vec<u8>> = stands.filter_map(|(n, _)| Some(fold(&Name::new(n.clone())?, &traits))).collect();
+            for row in missing {
+                match shown.contains(&fold(&row.place.name, &traits)) {
+                    true => self.keep_row(&row)?,
+                    false => self.absent(&level, row)?,
+                }
+            }
+        }
+        for (disk, _) in names.iter().zip(&known).filter(|(_, known)| !**known) {
+            // A name that no directory may hold does not come from a disk; nothing could be made of it.
+            let Some(name) = Name::new(disk.clone()) else { continue };
+            self.entry(&mut level, disk, Place { dir: id, name }, by_path, None)?;
+        }
+        self.stack.push(level);
+        Ok(())
+    }
+
+    /// One name of a listed directory; `old`: the ancestor's row for it.
+    fn entry(&mut self, level: &mut Level<F::Dir>, disk: &[u8], place: Place, by_path: bool, old: Option<Row>) -> Result<()> {
+        let path = level.path.join(&place.name);
+        let stat = match self.d.share.stat(&level.dir, disk) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => {
+                self.out.stable = false;
+                return old.map_or(Ok(()), |row| self.absent(level, row));
+            }
+            Err(e) => {
+                self.unreadable(path, false, e)?;
+                return old.map_or(Ok(()), |row| self.keep_row(&row));
+            }
+        };
+        if self.rules.matches(&path, stat.kind == Kind::Dir).is_some() {
+            return old.map_or(Ok(()), |row| self.keep_row(&row));
+        }
         match stat.kind {
             Kind::Dir => {
-                if let Some(todo) = directory(d, w, &here, &path, place, &stat, old.as_ref())? {
-                    level.todo.push(Inside { name: bytes, todo });
+                let name = place.name.clone();
+                let met = Met { at: &level.dir, disk, by_path, path, place, stat };
+                if let Some((id, by_path)) = self.directory(met, old.as_ref())? {
+                    level.todo.push(Inside { disk: disk.into(), name, id, by_path });
                 }
+                Ok(())
             }
             Kind::File | Kind::Link => {
-                w.out.files += 1;
-                w.out.bytes += stat.size;
-                file(d, w, place, &stat, read_back, old.as_ref())?;
+                self.out.files += 1;
+                self.out.bytes = self.out.bytes.saturating_add(stat.size);
+                self.file(place, &stat, disk, old)
             }
             Kind::Other => {
-                d.report.problems.push(Problem {
-                    path: Some(path),
-                    what: "is a socket, pipe or device and is not synced".into(),
-                    remedy: None,
-                    note: true,
-                });
-                if let Some(row) = old {
-                    gone(d, w, row)?;
+                let what = "is a socket, pipe or device and is not synced".into();
+                self.d.report.problems.push(Problem { path: Some(path), what, remedy: None, note: true });
+                old.map_or(Ok(()), |row| self.gone(row))
+            }
+        }
+    }
+
+    /// A file or link: rule 1, or new.
+    fn file(&mut self, place: Place, stat: &Stat, disk: &[u8], old: Option<Row>) -> Result<()> {
+        let read_back = (disk != place.name.as_bytes()).then(|| Name::new(disk)).flatten();
+        let seen = Seen { name: read_back, ..seen_of(stat) };
+        let v = match old.as_ref().and_then(|r| Some((r, r.here()?))) {
+            Some((row, Node::File(v))) => {
+                let was = last_seen(row, &seen);
+                match changed(self.d, v, &was, stat, || top_generation(&self.d.state, v.id))? {
+                    Some(v) => v,
+                    None => return Ok(()),
+                }
+            }
+            Some((_, Node::Dir { id, .. })) => {
+                self.lost.push(*id);
+                fresh_version(self.d, stat)
+            }
+            None => fresh_version(self.d, stat),
+        };
+        self.d.state.put(Table::Scan, &Row { place, node: RowNode::Here(Node::File(v)), seen: Some(seen) })
+    }
+
+    /// A row of the ancestor whose name is not in the listing.
+    fn absent(&mut self, level: &Level<F::Dir>, row: Row) -> Result<()> {
+        let is_dir = row.here().is_some_and(Node::is_dir);
+        match self.rules.matches(&level.path.join(&row.place.name), is_dir) {
+            Some(_) => self.keep_row(&row),
+            None => self.gone(row),
+        }
+    }
+
+    fn gone(&mut self, row: Row) -> Result<()> {
+        if let Some(Node::Dir { id, .. }) = row.here() {
+            self.lost.push(*id);
+        }
+        self.d.state.put(Table::Scan, &Row { place: row.place, node: RowNode::Gone, seen: None })
+    }
+
+    /// A path that counts as equal to the ancestor: its directories stand.
+    fn keep_row(&mut self, row: &Row) -> Result<()> {
+        match row.here() {
+            Some(Node::Dir { id, .. }) => self.keep(*id),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, dir: Id) -> Result<()> {
+        let mut todo = vec![dir];
+        while let Some(dir) = todo.pop() {
+            self.used.insert(dir);
+            Overlay::ANC.children(&self.d.state, dir, |row| {
+                todo.extend(row.here().filter(|n| n.is_dir()).map(Node::id));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Directories that stand nowhere any more: what they held is gone.
+    fn forget_lost(&mut self) -> Result<()> {
+        while let Some(dir) = self.lost.pop() {
+            if self.used.contains(&dir) {
+                continue;
+            }
+            let mut after: Option<Name> = None;
+            loop {
+                let page = self.d.state.children(Table::Anc, dir, after.as_ref(), PAGE)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.place.name.clone());
+                for row in page {
+                    self.gone(row)?;
                 }
             }
         }
+        Ok(())
     }
-    for row in rows.into_values() {
-        let path = level.path.join(&row.place.name);
-        let is_dir = row.here().is_some_and(|n| n.is_dir());
-        if rules.matches(&path, is_dir).is_none() {
-            gone(d, w, row)?;
+
+    /// A path that cannot be read counts as equal to the ancestor, with all below it. One that has just gone is none.
+    fn unreadable(&mut self, path: RelPath, is_dir: bool, e: io::Error) -> Result<()> {
+        if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
+            self.out.stable = false;
+            return Ok(());
         }
-    }
-    stack.push(level);
-    Ok(())
-}
-
-fn gone<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, w: &mut Walk, row: Row) -> Result<()> {
-    if let Some(Node::Dir { id, .. }) = row.here() {
-        w.lost.push(*id);
-    }
-    d.state.put(Table::Scan, &Row { place: row.place, node: RowNode::Gone, seen: None })
-}
-
-/// A directory inside `here`: rules 1 and 2; `None` if it has to wait for 3 and 4.
-fn directory<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    w: &mut Walk,
-    here: &Todo,
-    path: &RelPath,
-    place: Place,
-    stat: &Stat,
-    old: Option<&Row>,
-) -> Result<Option<Todo>> {
-    let head = match here.head {
-        Some(up) => match d.state.get(Table::Head, &Place { dir: up, name: place.name.clone() })? {
-            Some(row) => row.here().filter(|n| n.is_dir()).map(Node::id),
-            None => None,
-        },
-        None => None,
-    };
-    let old_node = old.and_then(|r| r.here());
-    if let Some(Node::Dir { id, .. }) = old_node.filter(|_| here.by_path) {
-        put_dir(d, &place, *id, stat)?;
-        return Ok(Some(Todo { path: path.clone(), id: *id, by_path: true, head }));
-    }
-    if let Some(id) = moved(d, w, stat)? {
-        if let Some(Node::Dir { id: other, .. }) = old_node
-            && *other != id
-        {
-            w.lost.push(*other);
+        let e = Error::from(e);
+        if e.is_stopped() {
+            return Err(e);
         }
-        put_dir(d, &place, id, stat)?;
-        w.used.insert(id);
-        return Ok(Some(Todo { path: path.clone(), id, by_path: false, head }));
-    }
-    if let Some(Node::Dir { id: other, .. }) = old_node {
-        w.lost.push(*other);
-    }
-    w.fresh.push_back((path.clone(), place, *stat, head));
-    Ok(None)
-}
-
-/// Rule 2: the one directory of the ancestor whose path is gone and that had this inode.
-fn moved<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, w: &Walk, stat: &Stat) -> Result<Option<Id>> {
-    let seen = seen_of(stat);
-    let mut found = None;
-    for row in d.state.by_ino(Table::Anc, stat.ino)? {
-        let Some(Node::Dir { id, .. }) = row.here() else { continue };
-        let birth = row.seen.as_ref().and_then(|s| s.birth);
-        let fits = match (birth, seen.birth) {
-            (Some(a), Some(b)) => a == b,
-            _ => same_entries(d, *id, stat)?,
-        };
-        if !fits || w.used.contains(id) || is_there(d, &row.place)? {
-            continue;
+        self.reported += 1;
+        if self.reported <= NAMED {
+            self.d.report.problems.push(unreadable(path, is_dir, &e));
         }
-        if found.is_some() {
-            return Ok(None);
-        }
-        found = Some(*id);
+        Ok(())
     }
-    Ok(found)
-}
-
-/// Without birth times an inode number alone says nothing (ext4 uses it again at once). The entries would have to be
-/// compared; a disk without birth times moves files one by one instead.
-fn same_entries<F: Files, S: State, C: Clock, R: Random>(_: &Device<F, S, C, R>, _: Id, _: &Stat) -> Result<bool> {
-    Ok(false)
-}
-
-/// True if a directory stands at the ancestor's path of a place.
-fn is_there<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place) -> Result<bool> {
-    let Some(up) = Overlay::ANC.climb(&d.state, place.dir)? else { return Ok(false) };
-    let mut dir = d.share.root();
-    for row in up {
-        let name = row.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&row.place.name);
-        dir = match d.share.open_dir(&dir, name.as_bytes()) {
-            Ok(next) => next,
-            Err(e) => {
-                let e = Error::from(e);
-                return if e.is_stopped() { Err(e) } else { Ok(false) };
-            }
-        };
-    }
-    let row = d.state.get(Table::Anc, place)?;
-    let name = row.as_ref().and_then(|r| r.seen.as_ref()).and_then(|s| s.name.as_ref()).unwrap_or(&place.name).clone();
-    Ok(d.share.stat(&dir, name.as_bytes())?.is_some_and(|s| s.kind == Kind::Dir))
-}
-
-/// A file or link: rule 1, or new.
-fn file<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    w: &mut Walk,
-    place: Place,
-    stat: &Stat,
-    read_back: Option<Name>,
-    old: Option<&Row>,
-) -> Result<()> {
-    let seen = Seen { name: read_back, ..seen_of(stat) };
-    if let (Some(Node::File(v)), Some(was)) = (old.and_then(|r| r.here()), old.and_then(|r| r.seen.as_ref())) {
-        if let Some(v) = changed(d, v, was, stat, || top_generation(&d.state, v.id))? {
-            d.state.put(Table::Scan, &Row { place, node: RowNode::Here(Node::File(v)), seen: Some(seen) })?;
-        }
-        return Ok(());
-    }
-    if let Some(Node::Dir { id, .. }) = old.and_then(|r| r.here()) {
-        w.lost.push(*id);
-    }
-    let v = fresh_version(d, stat);
-    d.state.put(Table::Scan, &Row { place, node: RowNode::Here(Node::File(v)), seen: Some(seen) })
 }
 
 /// A file of which nothing is known yet: id zero until [`super::files`] has looked where it comes from.
 fn fresh_version<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, stat: &Stat) -> Version {
     let traits = d.share.traits();
-    let kind = file_kind(stat).unwrap_or(crate::tree::FileKind::File);
-    let file = kind == crate::tree::FileKind::File;
+    let kind = file_kind(stat).unwrap_or(FileKind::File);
+    let file = kind == FileKind::File;
     Version {
         id: Id::ROOT,
         kind,
@@ -410,7 +368,52 @@ fn fresh_version<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>
     }
 }
 
-/// True if a row of the ancestor is a file with this inode.
-pub(super) fn is_same_file(row: &Row, seen: &Seen) -> bool {
-    row.here().is_some_and(|n| !n.is_dir()) && same_inode(row, seen)
+/// A directory's inode and times as a number.
+fn state_of(s: &Stat) -> u64 {
+    let mut h = DefaultHasher::new();
+    (s.ino, s.mtime, s.ctime).hash(&mut h);
+    h.finish()
+}
+
+/// A number that stands for the inodes and times of all directories that a listing enters: if it is the same before and
+/// after, no name has changed in between. Only directories are looked at.
+pub(super) fn digest<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<u64> {
+    let mut rules = Rules::new(&d.settings.ignore, &d.share.traits());
+    let mut stack: Vec<(F::Dir, RelPath, Vec<Name>)> = Vec::new();
+    let mut sum = 0u64;
+    let mut next = Some((d.share.root(), RelPath::root()));
+    loop {
+        if let Some((dir, path)) = next.take() {
+            let before = d.share.stat_dir(&dir)?;
+            match d.share.list(&dir) {
+                Ok(names) => {
+                    sum = sum.wrapping_add(state_of(&before));
+                    rules.enter(&path, read_rules(&d.share, &dir)?.as_deref());
+                    let mut inside = Vec::new();
+                    for (name, kind) in names {
+                        let kind = match kind {
+                            Some(kind) => Some(kind),
+                            None => d.share.stat(&dir, &name).unwrap_or(None).map(|s| s.kind),
+                        };
+                        inside.extend(Name::new(name).filter(|_| kind == Some(Kind::Dir)));
+                    }
+                    stack.push((dir, path, inside));
+                }
+                Err(e) => super::dirs::gone_or_stopped(e.into()).map(|_| ())?,
+            }
+        }
+        let Some((dir, path, inside)) = stack.last_mut() else { return Ok(sum) };
+        let Some(name) = inside.pop() else {
+            rules.leave();
+            stack.pop();
+            continue;
+        };
+        let path = path.join(&name);
+        if rules.matches(&path, true).is_none() {
+            match d.share.open_dir(dir, name.as_bytes()) {
+                Ok(dir) => next = Some((dir, path)),
+                Err(e) => super::dirs::gone_or_stopped(e.into()).map(|_| ())?,
+            }
+        }
+    }
 }

@@ -1,9 +1,8 @@
 //! What differs between share and ancestor as far as the disk alone tells: for `status`, which has no key.
 
-use super::super::ignore::{self, Rules};
+use super::super::ignore::{Rules, read_rules};
 use crate::error::Result;
 use crate::files::{Files, Kind};
-use crate::git::store::read_small;
 use crate::id::Id;
 use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
@@ -15,12 +14,12 @@ pub fn unsent<F: Files, S: State>(share: &F, state: &S, config: &[String]) -> Re
     let mut out = Vec::new();
     let mut todo = vec![(RelPath::root(), Some(Id::ROOT))];
     while let Some((path, id)) = todo.pop() {
-        let mut rules = Rules::new(config);
+        let mut rules = Rules::new(config, &share.traits());
         let mut dir = share.root();
         let mut at = RelPath::root();
         let mut open = true;
         for name in path.names() {
-            rules.enter(&at, read_small(share, &dir, ignore::FILE, ignore::LIMIT)?.as_deref());
+            rules.enter(&at, read_rules(share, &dir)?.as_deref());
             match share.open_dir(&dir, name.as_bytes()) {
                 Ok(d) => dir = d,
                 Err(_) => {
@@ -33,7 +32,7 @@ pub fn unsent<F: Files, S: State>(share: &F, state: &S, config: &[String]) -> Re
         if !open {
             continue;
         }
-        rules.enter(&at, read_small(share, &dir, ignore::FILE, ignore::LIMIT)?.as_deref());
+        rules.enter(&at, read_rules(share, &dir)?.as_deref());
         let mut rows = BTreeMap::new();
         if let Some(id) = id {
             for row in super::super::overlay::Overlay::ANC.list(state, id)? {
@@ -41,9 +40,15 @@ pub fn unsent<F: Files, S: State>(share: &F, state: &S, config: &[String]) -> Re
                 rows.insert(name, row);
             }
         }
-        for (bytes, _) in share.list(&dir)? {
+        // What cannot be read counts as unchanged, as in the scan.
+        let Ok(names) = share.list(&dir) else { continue };
+        for (bytes, _) in names {
             let Some(name) = Name::new(bytes) else { continue };
-            let Some(stat) = share.stat(&dir, name.as_bytes())? else { continue };
+            let Ok(stat) = share.stat(&dir, name.as_bytes()) else {
+                rows.remove(&name);
+                continue;
+            };
+            let Some(stat) = stat else { continue };
             let row = rows.remove(&name);
             let path = path.join(&name);
             if rules.matches(&path, stat.kind == Kind::Dir).is_some() {
