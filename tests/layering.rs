@@ -61,6 +61,10 @@ fn imports_point_one_way() {
         for used in imports(&std::fs::read_to_string(file).unwrap()) {
             seen += 1;
             if used == "sim" {
+                // Unit tests may stand on the seams' twins; nothing that ships may.
+                if rel.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs") {
+                    continue;
+                }
                 wrong.push(format!("{}: nothing imports sim", rel.display()));
             } else if let Some(there) = row(&used) {
                 let pure = ["crypt", "tree"].contains(&room.as_str());
