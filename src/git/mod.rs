@@ -12,6 +12,7 @@ pub mod index;
 pub mod ingest;
 pub mod local;
 pub mod object;
+mod pack_send;
 mod pack_write;
 mod refs;
 pub mod store;

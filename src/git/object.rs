@@ -98,13 +98,15 @@ impl Entry<'_> {
 /// Yields an error (Integrity, form) for a mode other than 100644 and 40000, a name that is empty, `.`, `..` or `.git`
 /// or holds `/`, entries out of git's order or double, and bytes that are no entry.
 pub fn entries(tree: &[u8]) -> Entries<'_> {
-    Entries { rest: tree, last: None }
+    Entries { rest: tree, last: None, files: Vec::new() }
 }
 
 /// See [`entries`].
 pub struct Entries<'a> {
     rest: &'a [u8],
     last: Option<(&'a [u8], bool)>,
+    /// Files whose names begin the present one, shortest first.
+    files: Vec<&'a [u8]>,
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -141,10 +143,16 @@ impl<'a> Entries<'a> {
         if matches!(name, b"" | b"." | b"..") || name.eq_ignore_ascii_case(b".git") || name.contains(&b'/') {
             return Err(form("a name that must not be"));
         }
-        if let Some((last, last_tree)) = self.last
-            && (compare(last, last_tree, name, tree).is_ge() || last == name)
-        {
+        if self.last.is_some_and(|(last, last_tree)| compare(last, last_tree, name, tree).is_ge()) {
             return Err(form("entries out of order"));
+        }
+        // A file and a directory of one name need not be neighbours: `a`, `a-b`, `a/`.
+        while self.files.pop_if(|f| !name.starts_with(f)).is_some() {}
+        if self.files.last() == Some(&name) {
+            return Err(form("two entries of one name"));
+        }
+        if !tree {
+            self.files.push(name);
         }
         self.last = Some((name, tree));
         let (oid, rest) = rest.split_at(20);
@@ -189,10 +197,11 @@ impl TreeBuilder {
 
     /// The tree's content. Two entries of one name are an error.
     pub fn finish(mut self) -> Result<Vec<u8>> {
-        self.entries.sort_by(|a, b| compare(&a.0, a.1, &b.0, b.1));
+        self.entries.sort_by(|a, b| a.0.cmp(&b.0));
         if self.entries.windows(2).any(|w| w[0].0 == w[1].0) {
             return Err(Error::failed("two entries of one name in a git tree"));
         }
+        self.entries.sort_by(|a, b| compare(&a.0, a.1, &b.0, b.1));
         let mut out = Vec::with_capacity(self.entries.iter().map(|e| e.0.len() + 28).sum());
         for (name, tree, oid) in &self.entries {
             out.extend_from_slice(if *tree { b"40000 " } else { b"100644 " });
@@ -212,8 +221,95 @@ pub fn commit_tree(commit: &[u8]) -> Result<Oid> {
         .ok_or_else(|| Error::integrity(Class::Form, "git commit: its first line names no tree"))
 }
 
+/// When a commit was made, in seconds since 1970, by its committer's clock; 0 if it does not say.
+pub fn commit_time(commit: &[u8]) -> i64 {
+    let lines = commit.split(|c| *c == b'\n').take_while(|l| !l.is_empty());
+    let time = lines.filter_map(|l| l.strip_prefix(b"committer ")).next().and_then(|l| l.rsplit(|c| *c == b' ').nth(1));
+    time.and_then(|t| std::str::from_utf8(t).ok()?.parse().ok()).unwrap_or(0)
+}
+
 /// The parents of a commit object, in order; stops at the first other line.
 pub fn commit_parents(commit: &[u8]) -> Vec<Oid> {
     let lines = commit.split(|c| *c == b'\n').skip(1);
     lines.map_while(|l| Oid::from_hex(l.strip_prefix(b"parent ")?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(list: &[(&str, &str)]) -> Vec<u8> {
+        list.iter().flat_map(|(mode, name)| [format!("{mode} {name}\0").into_bytes(), vec![7; 20]].concat()).collect()
+    }
+
+    fn class(bytes: &[u8]) -> Option<crate::error::Kind> {
+        entries(bytes).find_map(|e| e.err().map(|e| e.kind()))
+    }
+
+    const FILE: &str = "100644";
+    const DIR: &str = "40000";
+
+    #[test]
+    fn trees_that_may_be() {
+        for list in [
+            &[][..],
+            &[(FILE, "a"), (FILE, "a-b"), (DIR, "aa"), (FILE, "b")],
+            // As if directories ended in `/`, which stands between `-` and `0`.
+            &[(FILE, "a-b"), (DIR, "a"), (FILE, "a0")],
+        ] {
+            assert_eq!(class(&raw(list)), None, "{list:?}");
+            let mut b = TreeBuilder::default();
+            for (mode, name) in list.iter().rev() {
+                b.add(name.as_bytes(), *mode == DIR, Oid([7; 20])).unwrap();
+            }
+            assert_eq!(b.finish().unwrap(), raw(list));
+        }
+    }
+
+    #[test]
+    fn trees_that_may_not_be() {
+        for list in [
+            &[("120000", "link")][..],
+            &[("100755", "program")],
+            &[("160000", "module")],
+            &[("040000", "d")],
+            &[("100664", "old")],
+            &[(FILE, "")],
+            &[(FILE, ".")],
+            &[(DIR, "..")],
+            &[(DIR, ".git")],
+            &[(FILE, ".GIT")],
+            &[(FILE, "a/b")],
+            &[(FILE, "b"), (FILE, "a")],
+            &[(FILE, "a"), (FILE, "a")],
+            &[(FILE, "a"), (DIR, "a")],
+            &[(FILE, "a"), (FILE, "a-b"), (DIR, "a")],
+            &[(DIR, "a"), (FILE, "a-b")],
+        ] {
+            assert_eq!(class(&raw(list)), Some(crate::error::Kind::Integrity(Class::Form)), "{list:?}");
+        }
+        let good = raw(&[(FILE, "a"), (DIR, "b")]);
+        for cut in (1..good.len()).filter(|c| *c != 29) {
+            assert!(class(&good[..cut]).is_some(), "cut at {cut}");
+        }
+        let mut b = TreeBuilder::default();
+        for (name, tree) in [("a", false), ("a-b", false), ("a", true)] {
+            b.add(name.as_bytes(), tree, Oid::ZERO).unwrap();
+        }
+        assert!(b.finish().is_err());
+    }
+
+    #[test]
+    fn times_of_commits() {
+        let commit = |who: &str| format!("tree {0}\nparent {0}\nauthor a <a> 5 +0000\n{who}\n\ncommitter x <x> 9 +0000\n", Oid::ZERO);
+        for (line, time) in [
+            ("committer a b <a@b> 1700000000 +0100", 1_700_000_000),
+            ("committer a <a> -7 +0000", -7),
+            ("committer a <a> much +0000", 0),
+            ("committer", 0),
+            ("", 0),
+        ] {
+            assert_eq!(commit_time(commit(line).as_bytes()), time, "{line}");
+        }
+    }
 }

@@ -5,4 +5,5 @@
 mod ingest;
 mod packs;
 mod support;
+mod walk;
 mod wire;
