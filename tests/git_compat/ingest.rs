@@ -106,11 +106,11 @@ fn append(n: usize, byte: u8) -> Vec<u8> {
 fn refused_by_name() {
     let base = whole(3, b"base");
     let of = id(Type::Blob, b"base");
-    let mut wrong_sum = pack(&[base.clone()]);
+    let mut wrong_sum = pack(std::slice::from_ref(&base));
     *wrong_sum.last_mut().unwrap() ^= 1;
-    let mut more = pack(&[base.clone()]);
+    let mut more = pack(std::slice::from_ref(&base));
     more.push(0);
-    let good = pack(&[base.clone()]);
+    let good = pack(std::slice::from_ref(&base));
     let form = Kind::Integrity(Class::Form);
     let limit_ = Kind::Integrity(Class::Limit);
     let absent = Kind::Integrity(Class::Absent);
@@ -120,7 +120,7 @@ fn refused_by_name() {
         ("version 3", [b"PACK\0\0\0\x03", &good[8..]].concat(), form),
         ("wrong checksum", wrong_sum, form),
         ("bytes behind the end", more, form),
-        ("an object too few", seal(2, &[base.clone()]), form),
+        ("an object too few", seal(2, std::slice::from_ref(&base)), form),
         ("an object too many", seal(1, &[base.clone(), whole(3, b"more")]), form),
         ("one object twice", pack(&[base.clone(), base.clone()]), form),
         ("a tag", pack(&[whole(4, b"object 0")]), form),
