@@ -54,6 +54,13 @@ pub fn is_copy_of(copy: &Name, name: &Name) -> bool {
     e1 == e2 && original == strip(s2).map_or(s2, |(s, _)| s)
 }
 
+/// How every name begins for which [`is_copy_of`] `name` holds.
+pub(super) fn copy_prefix(name: &Name) -> Vec<u8> {
+    let (stem, _) = split_ext(name.as_bytes());
+    let stem = strip(stem).map_or(stem, |(s, _)| s);
+    [stem, b" (conflict "].concat()
+}
+
 /// Stem and extension: `.` and 1 to 16 ASCII letters or digits at the end, with a `.tar` before it; never at the start.
 fn split_ext(name: &[u8]) -> (&[u8], &[u8]) {
     let Some(dot) = name.iter().rposition(|c| *c == b'.') else { return (name, b"") };

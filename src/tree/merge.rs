@@ -53,7 +53,7 @@ pub(super) struct Winner {
 }
 
 impl Winner {
-    fn of(v: &Version) -> Winner {
+    pub fn of(v: &Version) -> Winner {
         Winner { v: v.clone(), anew: false }
     }
 

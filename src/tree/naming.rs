@@ -101,8 +101,8 @@ impl Plan {
         let closed = |id: &Id| first.is_closed(id) || second.is_closed(id);
         let mut open: BTreeSet<Id> = BTreeSet::new();
         let mut out = Named::default();
-        // Wanted path, wanted place, version.
-        let mut lost: Vec<(Vec<u8>, Place, Version)> = Vec::new();
+        // Wanted path, wanted place, version (which may have got a new head before it lost).
+        let mut lost: Vec<(Vec<u8>, Place, Winner)> = Vec::new();
         let mut todo: Vec<(Vec<u8>, Id, Vec<Id>)> = vec![(Vec::new(), Id::ROOT, vec![Id::ROOT])];
         while let Some((path, dir, ids)) = todo.pop() {
             for id in ids.iter().filter(|id| closed(id)) {
@@ -137,7 +137,7 @@ impl Plan {
             for (n, _, w) in wanted {
                 let place = Place { dir, name: n };
                 if names.contains_key(&place.name) {
-                    lost.push((join(&path, &place.name), place, w.v)); // R-file-dir
+                    lost.push((join(&path, &place.name), place, w)); // R-file-dir
                     continue;
                 }
                 let Some(have) = out.files.get_mut(&place) else {
@@ -155,19 +155,19 @@ impl Plan {
                     // R-add-add, R-rename-onto
                     let before = have.v.clone();
                     regenerate(have, &[&before, &w.v]);
-                    lost.push((join(&path, &place.name), place, w.v));
+                    lost.push((join(&path, &place.name), place, w));
                 }
             }
             for (n, v) in ids.iter().filter_map(|id| losers_in.remove(id)).flatten() {
-                lost.push((join(&path, &n), Place { dir, name: n }, v));
+                lost.push((join(&path, &n), Place { dir, name: n }, Winner::of(&v)));
             }
         }
         if !open.is_empty() {
             return Ok(Outcome::Open(open));
         }
-        lost.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| conflict::order(&a.2, &b.2)));
-        for (_, place, v) in lost {
-            out.copy(&place, v, compare)?;
+        lost.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| conflict::order(&a.2.v, &b.2.v)));
+        for (_, place, w) in lost {
+            out.copy(&place, w, compare)?;
         }
         Ok(Outcome::Merged(out.finish()))
     }
@@ -199,33 +199,38 @@ struct Named {
 
 impl Named {
     /// Gives a losing version its conflict name, unless a copy of it is there already.
-    fn copy(&mut self, wanted: &Place, v: Version, compare: &mut Compare<'_>) -> Result<()> {
-        let siblings: Vec<Place> = self
-            .files
-            .range(Place { dir: wanted.dir, name: Name::new([1u8]).expect("a name") }..)
-            .take_while(|(p, _)| p.dir == wanted.dir)
-            .map(|(p, _)| p.clone())
-            .collect();
-        for q in siblings {
-            if q.name != wanted.name && conflict::is_copy_of(&q.name, &wanted.name) && compare.eq(&self.files[&q].v, &v)? {
-                self.there(&q, &v); // R-copy-exists
+    fn copy(&mut self, wanted: &Place, w: Winner, compare: &mut Compare<'_>) -> Result<()> {
+        // Only the names that begin as a copy's does: with many conflicts in one large directory, looking at all would be quadratic.
+        let prefix = conflict::copy_prefix(&wanted.name);
+        let copies: Vec<Place> = match Name::new(&*prefix) {
+            None => Vec::new(), // Too long to be a name: no copy can be there.
+            Some(name) => self
+                .files
+                .range(Place { dir: wanted.dir, name }..)
+                .take_while(|(p, _)| p.dir == wanted.dir && p.name.as_bytes().starts_with(&prefix))
+                .map(|(p, _)| p.clone())
+                .collect(),
+        };
+        for q in copies {
+            if q.name != wanted.name && conflict::is_copy_of(&q.name, &wanted.name) && compare.eq(&self.files[&q].v, &w.v)? {
+                self.there(&q, &w.v); // R-copy-exists
                 return Ok(());
             }
         }
         for n in 1.. {
-            let q = Place { dir: wanted.dir, name: conflict::name(&wanted.name, &v, n) };
+            let q = Place { dir: wanted.dir, name: conflict::name(&wanted.name, &w.v, n) };
             if self.tree.get(&q).is_some() {
                 continue;
             }
             match self.files.get(&q) {
                 None => {
                     self.conflicts.push((wanted.clone(), q.clone()));
-                    self.files.insert(q, Winner { v, anew: false });
+                    self.files.insert(q, w);
                     return Ok(());
                 }
                 Some(x) => {
-                    if compare.eq(&x.v, &v)? {
-                        self.there(&q, &v);
+                    if compare.eq(&x.v, &w.v)? {
+                        self.there(&q, &w.v);
                         return Ok(());
                     }
                 }
