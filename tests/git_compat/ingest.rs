@@ -105,12 +105,13 @@ fn append(n: usize, byte: u8) -> Vec<u8> {
 #[test]
 fn refused_by_name() {
     let base = whole(3, b"base");
+    let alone = std::slice::from_ref(&base);
     let of = id(Type::Blob, b"base");
-    let mut wrong_sum = pack(std::slice::from_ref(&base));
+    let mut wrong_sum = pack(alone);
     *wrong_sum.last_mut().unwrap() ^= 1;
-    let mut more = pack(std::slice::from_ref(&base));
+    let mut more = pack(alone);
     more.push(0);
-    let good = pack(std::slice::from_ref(&base));
+    let good = pack(alone);
     let form = Kind::Integrity(Class::Form);
     let limit_ = Kind::Integrity(Class::Limit);
     let absent = Kind::Integrity(Class::Absent);
@@ -120,7 +121,7 @@ fn refused_by_name() {
         ("version 3", [b"PACK\0\0\0\x03", &good[8..]].concat(), form),
         ("wrong checksum", wrong_sum, form),
         ("bytes behind the end", more, form),
-        ("an object too few", seal(2, std::slice::from_ref(&base)), form),
+        ("an object too few", seal(2, alone), form),
         ("an object too many", seal(1, &[base.clone(), whole(3, b"more")]), form),
         ("one object twice", pack(&[base.clone(), base.clone()]), form),
         ("a tag", pack(&[whole(4, b"object 0")]), form),

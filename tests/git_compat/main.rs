@@ -2,7 +2,9 @@
 //! configuration of this machine or user.
 #![allow(clippy::unwrap_used)]
 
+mod index;
 mod ingest;
+mod local;
 mod packs;
 mod support;
 mod walk;
