@@ -2,9 +2,9 @@
 
 use crate::support::*;
 use proptest::prelude::*;
-use sharelock::git::{PackSource, Type};
 use sharelock::git::object::TreeBuilder;
 use sharelock::git::store::PackWriter;
+use sharelock::git::{PackSource, Type};
 use sharelock::id::Oid;
 use std::collections::{BTreeMap, BTreeSet};
 
