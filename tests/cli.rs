@@ -208,10 +208,26 @@ fn without_a_password_on_a_machine_without_a_keyboard() {
     assert_eq!(run(&["sync"]).code, 0);
     use std::os::unix::fs::PermissionsExt;
     let key = a.path(".config/sharelock/unlocked.key");
+    let whole = std::fs::read(&key).unwrap();
+    for n in [0, 7, 8, 23, 24, 55] {
+        std::fs::write(&key, &whole[..n]).unwrap();
+        let r = run(&["sync"]);
+        assert_eq!(r.code, 6, "{n} bytes of a key: {}", r.err);
+    }
+    std::fs::write(&key, &whole).unwrap();
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
     let r = run(&["sync"]);
     assert!(r.code == 2 && r.err.contains("chmod 600"), "{}", r.err);
+}
+
+#[test]
+fn a_mistyped_verb_is_guessed_and_nothing_else_is() {
+    let a = Home::new();
+    let r = a.run(["statsu"]);
+    assert!(r.code == 2 && r.err.contains("did you mean: sharelock status"), "{}", r.err);
+    let r = a.run(["remote", "ad"]);
+    assert!(r.code == 2 && !r.err.contains("did you mean"), "{}", r.err);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Err(early) => {
             let mut e = Error::new(Kind::Usage, early.output.trim().lines().next().unwrap_or("a wrong command line").to_lowercase());
-            if let Some(near) = refs.iter().filter(|a| !a.starts_with('-')).find_map(|verb| nearest(verb)) {
+            if let Some(near) = verb(&refs).and_then(nearest) {
                 e = e.remedy("did you mean", format!("sharelock {near}"));
             }
             voice::error(&e.remedy("all verbs", "sharelock --help"));
@@ -51,6 +51,19 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::from(e.exit_code())
         }
     }
+}
+
+/// The word in the verb's place: the first one that is neither an option nor its value.
+fn verb<'a>(arguments: &[&'a str]) -> Option<&'a str> {
+    let mut rest = arguments.iter();
+    while let Some(a) = rest.next() {
+        match *a {
+            "--config" | "--vault" | "--password-file" => _ = rest.next(),
+            option if option.starts_with('-') => {}
+            word => return Some(word),
+        }
+    }
+    None
 }
 
 /// The verb that a mistyped one may mean; `None` if it is one.
@@ -67,7 +80,7 @@ fn run(a: Args) -> Result<u8> {
     let Some(verb) = a.verb else {
         return Err(Error::new(Kind::Usage, "what to do? a verb is missing").remedy("all verbs", "sharelock --help"));
     };
-    let places = Places::new(a.config.as_deref().map(OsString::from).as_deref(), a.vault.as_deref())?;
+    let places = Places::new(a.config.as_deref().map(|c| args::path(c).into_os_string()).as_deref(), a.vault.as_deref())?;
     let secrets = Secrets { password_file: a.password_file };
     let open = |places| open::vault(places, &secrets);
     match verb {

@@ -1,6 +1,6 @@
 //! Passwords and recovery keys: typed, from a file, from a command; never in an argument, never in the environment.
 
-use super::args::Secrets;
+use super::args::{self, Secrets};
 use super::places::{self, Places};
 use crate::config::Config;
 use crate::crypt::{Master, VaultKeys, header, keyfile, recovery};
@@ -36,13 +36,17 @@ pub fn ask(prompt: &str) -> Result<String> {
     Ok(line.trim().to_string())
 }
 
-/// A secret from a file (`-`: standard input), without its final newline.
-pub fn from_file(path: &str) -> Result<Secret> {
+/// A secret from a file that an argument names (`-`: standard input), without its final newline.
+pub fn from_file(arg: &str) -> Result<Secret> {
+    from_path(&args::path(arg))
+}
+
+fn from_path(path: &Path) -> Result<Secret> {
     let mut bytes = Zeroizing::new(Vec::new());
-    if path == "-" {
+    if path.as_os_str() == "-" {
         std::io::stdin().lock().take(LIMIT).read_to_end(&mut bytes)?;
     } else {
-        *bytes = places::read(Path::new(path), LIMIT)?;
+        *bytes = places::read(path, LIMIT)?;
     }
     Ok(Zeroizing::new(keyfile::without_newline(&bytes).to_vec()))
 }
@@ -69,7 +73,7 @@ fn unattended(args: &Secrets, config: Option<&Config>) -> Result<Option<Secret>>
     }
     match config {
         Some(Config { password_command: Some(c), .. }) => from_command(c).map(Some),
-        Some(Config { password_file: Some(f), .. }) => from_file(&f.display().to_string()).map(Some),
+        Some(Config { password_file: Some(f), .. }) => from_path(f).map(Some),
         _ => Ok(None),
     }
 }
@@ -155,7 +159,9 @@ fn read_unlocked(places: &Places) -> Result<(Master, Id)> {
     }
     let bytes = Zeroizing::new(places::read(path, 4096)?);
     header::check(&bytes, header::Type::Key)?;
-    let (Ok(vault), Ok(master)) = (bytes[8..24].try_into(), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default())) else {
+    let (Ok(vault), Ok(master)) =
+        (<[u8; 16]>::try_from(bytes.get(8..24).unwrap_or_default()), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default()))
+    else {
         return Err(Error::integrity(Class::Form, format!("{} is damaged", places.short(path))));
     };
     let master = Zeroizing::new(master);

@@ -1,6 +1,6 @@
 //! `init` and `join`.
 
-use super::args::{Init, Join, Secrets};
+use super::args::{self, Init, Join, Secrets};
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, secret, sync, voice};
@@ -158,7 +158,12 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     }
     round::found(&mut v.device)?;
     first_sync(v, |v, n| {
-        println!("done: {} are encrypted{}", voice::files(n), if v.config.remotes.is_empty() { "" } else { " and stored on origin" });
+        println!(
+            "done: {} {} encrypted{}",
+            voice::files(n),
+            if n == 1 { "is" } else { "are" },
+            if v.config.remotes.is_empty() { "" } else { " and stored on origin" }
+        );
         match v.config.remotes.first() {
             Some(r) => println!("  another device      sharelock join {}", r.url),
             None => println!("  a storage node      sharelock remote add --create NAME URL"),
@@ -327,7 +332,7 @@ fn fetch_and_unlock(
     let file = git.read(&sealed::vault_entry(&git, &tree)?, Type::Blob, 64)?;
     let master = match &a.key_file {
         Some(f) => {
-            let bytes = places::read(Path::new(f), 4096)?;
+            let bytes = places::read(&args::path(f), 4096)?;
             let password = match &a.key_password_file {
                 Some(f) => secret::from_file(f)?,
                 None if secret::can_ask() => secret::ask_hidden("password of that key file:\n")?,
