@@ -148,7 +148,7 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         match checked {
             Ok((node, refs)) if refs.contains_key(MAIN) => {
                 f.ok(format!("{}: {} answers", r.name, node.place));
-                if let nodes::Node::Local(..) = node.remote {
+                if matches!(node.remote, nodes::Node::Local(..)) {
                     head_of(&r.name, &r.url, f);
                 }
             }

@@ -86,6 +86,8 @@ impl Remote for Node {
     }
 
     fn create(&mut self) -> Result<()> {
+        // Without `ssh`, local is all there is.
+        #[cfg_attr(not(feature = "ssh"), allow(irrefutable_let_patterns))]
         if let Node::Local(_, path) = self {
             std::fs::create_dir_all(&*path).map_err(|e| Error::from(e).at(format!("can't make {}", path.display())))?;
         }
