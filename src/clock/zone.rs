@@ -4,6 +4,7 @@
 
 /// Local time less UTC at a point in time, in minutes; 0 if the system does not know.
 pub fn offset_minutes(seconds: i64) -> i16 {
+    #[allow(deprecated)] // libc warns that musl's time_t will widen; the cast is right for either width.
     let t = seconds as libc::time_t; // Where it has 32 bits, a time after 2038 shows a wrong season at worst.
     // SAFETY: `tm` is plain data for which zeros are valid; localtime_r writes only through the pointer it is given,
     // which is valid for the call, and keeps neither.
