@@ -302,11 +302,24 @@ impl Read for Channel {
 
 impl Channel {
     /// Reads from both streams, for they share one window: standard error that nobody reads would stop the other.
+    ///
+    /// Each read takes in all packets that have come, also those of the other stream, the end, and the status; the socket
+    /// is silent about these from then on. So standard output is asked last before the wait, and the wait is cut into
+    /// pieces for what that last read took in of standard error.
     fn listen(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let start = Instant::now();
         let limit = Duration::from_millis(self.session.timeout().into());
         let mut words = [0u8; 1024];
         loop {
+            match self.inner.stderr().read(&mut words) {
+                Ok(0) => {}
+                Ok(n) => {
+                    self.hear(&words[..n]);
+                    continue;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
             match self.inner.read(buf) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // What stands in the error stream at the end is kept for the message.
@@ -318,17 +331,8 @@ impl Channel {
                 }
                 done => return done,
             }
-            match self.inner.stderr().read(&mut words) {
-                Ok(0) => {}
-                Ok(n) => {
-                    self.hear(&words[..n]);
-                    continue;
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
             let left = limit.checked_sub(start.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
-            wait(&self.socket, self.session.block_directions(), left)?;
+            wait(&self.socket, self.session.block_directions(), left.min(LOOK_AGAIN))?;
         }
     }
 
@@ -338,7 +342,10 @@ impl Channel {
     }
 }
 
-/// Waits until the socket can do what libssh2 is waiting for.
+/// The longest wait before both streams are asked again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Waits until the socket can do what libssh2 is waiting for, or the time is over.
 fn wait(socket: &TcpStream, what: BlockDirections, limit: Duration) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let flags = match what {
@@ -348,7 +355,6 @@ fn wait(socket: &TcpStream, what: BlockDirections, limit: Duration) -> io::Resul
     };
     let limit = Timespec::try_from(limit).map_err(|_| io::ErrorKind::InvalidInput)?;
     match poll(&mut [PollFd::new(socket, flags)], Some(&limit)) {
-        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(e) => Err(e.into()),
     }
