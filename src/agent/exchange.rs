@@ -125,42 +125,25 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
     let mut pack = d.git.pack_source(oids)?;
-    let status = match node.remote.push(std::slice::from_ref(&update), false, &mut pack) {
-        Ok(status) => status,
-        // An answer that did not come is no refusal: look at the refs first.
-        Err(e) if e.kind() == Kind::Unreachable => {
-            let Ok(refs) = node.remote.refs() else { return Err(e) };
-            let now = refs.get(MAIN).copied();
-            if now == Some(head) {
-                vec![RefStatus::Ok]
-            } else if now == node.head {
-                return Err(e); // The line broke before anything was taken.
-            } else {
-                node.head = now;
-                return Ok(Pushed::Raced);
-            }
-        }
+    let failed = match node.remote.push(std::slice::from_ref(&update), false, &mut pack) {
+        Ok(status) => status.into_iter().next().and_then(|s| not_stored(s, node)),
+        Err(e) if e.kind() == Kind::Unreachable => Some(e),
         Err(e) => return Err(e),
     };
-    if let Some(RefStatus::Refused(text)) = status.first() {
-        // Texts differ from version to version: only the refs tell what happened.
-        let refs = node.remote.refs()?;
-        let now = refs.get(MAIN).copied();
-        if now == Some(head) {
-            remember(d, &node.name, &head)?;
-            node.head = now;
-            return Ok(Pushed::Done);
+    if let Some(e) = failed {
+        // An answer that did not come is no refusal, and texts differ from version to version: only the refs tell what
+        // happened.
+        let now = match node.remote.refs() {
+            Ok(refs) => refs.get(MAIN).copied(),
+            Err(gone) => return Err(if e.kind() == Kind::Unreachable { e } else { gone }),
+        };
+        if now == node.head {
+            return Err(e);
         }
-        if now != node.head {
+        if now != Some(head) {
+            node.head = now;
             return Ok(Pushed::Raced);
         }
-        return Err(Error::failed(format!(
-            "{} ({}) refused to store the change: {}",
-            node.name,
-            node.place,
-            crate::path::printable(text.as_bytes())
-        ))
-        .detail("nothing is lost: everything waits on this device"));
     }
     let first = node.head.is_none();
     node.head = Some(head);
@@ -171,6 +154,14 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     drop_staging(d, node)?;
     Ok(Pushed::Done)
+}
+
+/// The error of a ref that a node did not take.
+fn not_stored<Rm: Remote>(status: RefStatus, node: &StorageNode<Rm>) -> Option<Error> {
+    let RefStatus::Refused(text) = status else { return None };
+    let text = crate::path::printable(text.as_bytes());
+    let e = Error::failed(format!("{} ({}) refused to store the change: {text}", node.name, node.place));
+    Some(e.detail("nothing is lost: everything waits on this device"))
 }
 
 /// The staging ref of this device at a node.

@@ -31,25 +31,12 @@ pub fn sync(mut v: Vault) -> Result<u8> {
         return Err(voice::brake(b, v.config.device.as_str()));
     }
     let (files, _, bytes) = v.device.state.count(Table::Head)?;
-    let mut worst = None;
-    for n in out.nodes {
-        if let Some(e) = n.error {
-            worst = match worst {
-                Some(w) if rank(&w) >= rank(&e) => {
-                    voice::error(&e);
-                    Some(w)
-                }
-                other => {
-                    if let Some(w) = other {
-                        voice::error(&w);
-                    }
-                    Some(e)
-                }
-            };
-        }
-    }
-    if let Some(e) = worst {
-        return Err(e);
+    // Integrity before reachability: the worst is the one that the exit code tells.
+    let mut errors: Vec<Error> = out.nodes.into_iter().filter_map(|n| n.error).collect();
+    errors.sort_by_key(Error::exit_code);
+    if let Some(worst) = errors.pop() {
+        errors.iter().for_each(voice::error);
+        return Err(worst);
     }
     if v.device.report.again || v.device.report.problems.iter().any(|p| !p.note) {
         println!("in sync but for what is named above: {}, {}", voice::files(files), voice::size(bytes));
@@ -58,11 +45,6 @@ pub fn sync(mut v: Vault) -> Result<u8> {
     let secs = started.elapsed().as_secs_f64();
     println!("in sync: {}, {}{} ({secs:.1} s)", voice::files(files), voice::size(bytes), stored(v.config.remotes.len()));
     Ok(0)
-}
-
-/// Integrity before reachability.
-fn rank(e: &Error) -> u8 {
-    e.exit_code()
 }
 
 fn stored(nodes: usize) -> String {

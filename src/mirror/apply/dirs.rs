@@ -89,36 +89,12 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         if (self.skip)(&from.place) || lies_in(&self.d.state, to.dir, id)? {
             return Ok(());
         }
-        let open = self.open(from.place.dir);
-        let Some(Some(source)) = self.tolerate(&from.place, open)? else { return Ok(()) };
-        let open = self.open(to.dir);
-        let Some(Some(target)) = self.tolerate(to, open)? else { return Ok(()) };
-        let files = self.d.share.clone();
-        match self.tolerate(&from.place, clean(&files, &source, from))? {
-            Some(true) => {}
-            Some(false) => {
-                self.leave();
-                return Ok(());
-            }
-            None => return Ok(()),
-        }
-        let (old, new) = (from.place.name.as_bytes(), to.name.as_bytes());
-        let moved = match self.folds_alike(&from.place, to) {
-            true => files.rename(&source, old, &target, new),
-            false => files.rename_noreplace(&source, old, &target, new),
-        };
-        match moved {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists || e.kind() == ErrorKind::NotFound => {
-                self.leave();
-                return Ok(());
-            }
+        let target = match self.carry(from, to)? {
+            Carried::To(target) => target,
             // A mount point between the two: a new directory, and the files one by one.
-            Err(e) if e.kind() == ErrorKind::CrossesDevices => return self.make(to, id).map(|_| ()),
-            Err(e) => return self.report(to, e.into()),
-        }
-        self.touched(&source);
-        self.touched(&target);
+            Carried::Across => return self.make(to, id).map(|_| ()),
+            Carried::No => return Ok(()),
+        };
         let mut row = Row { place: to.clone(), ..from.clone() };
         if let Some(seen) = &mut row.seen {
             seen.name = self.read_back(&target, to)?;
@@ -128,6 +104,48 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         self.paths.forget();
         self.done += 1;
         self.commit()
+    }
+
+    /// Renames what the ancestor has at one place to another whose name is free, if it is still what the ancestor says.
+    pub(super) fn carry(&mut self, from: &Row, to: &Place) -> Result<Carried<F::Dir>> {
+        let open = self.open(from.place.dir);
+        let Some(Some(source)) = self.tolerate(&from.place, open)? else { return Ok(Carried::No) };
+        let open = self.open(to.dir);
+        let Some(Some(target)) = self.tolerate(to, open)? else { return Ok(Carried::No) };
+        let files = self.d.share.clone();
+        match self.tolerate(&from.place, clean(&files, &source, from))? {
+            Some(true) => {}
+            Some(false) => {
+                self.leave();
+                return Ok(Carried::No);
+            }
+            None => return Ok(Carried::No),
+        }
+        let (old, new) = (from.place.name.as_bytes(), to.name.as_bytes());
+        // `rename_noreplace` takes another spelling of one entry for an entry in the way. Not all directories of a disk
+        // fold names (ext4 can for some only): it is one entry only if the disk says so.
+        let one_entry = match self.folds_alike(&from.place, to) {
+            true => self.tolerate(to, same_entry(&files, &source, old, new))?,
+            false => Some(false),
+        };
+        let Some(one_entry) = one_entry else { return Ok(Carried::No) };
+        let moved = match one_entry {
+            true => files.rename(&source, old, &target, new),
+            false => files.rename_noreplace(&source, old, &target, new),
+        };
+        match moved {
+            Ok(()) => {
+                self.touched(&source);
+                self.touched(&target);
+                Ok(Carried::To(target))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                self.leave();
+                Ok(Carried::No)
+            }
+            Err(e) if e.kind() == ErrorKind::CrossesDevices => Ok(Carried::Across),
+            Err(e) => self.report(to, e.into()).map(|()| Carried::No),
+        }
     }
 
     /// Makes a directory, or takes the one that is there already under this name.
@@ -213,7 +231,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     }
 
     /// True if one directory entry is meant by both places: a change of case or of normal form only.
-    pub(super) fn folds_alike(&self, a: &Place, b: &Place) -> bool {
+    fn folds_alike(&self, a: &Place, b: &Place) -> bool {
         let traits = self.d.share.traits();
         a.dir == b.dir && (traits.folds_case || traits.folds_form) && fold(&a.name, &traits) == fold(&b.name, &traits)
     }
@@ -228,6 +246,22 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         let names = self.d.share.list(dir)?.into_iter().filter_map(|(name, _)| Name::new(name));
         Ok(names.into_iter().find(|name| fold(name, &traits) == want))
     }
+}
+
+/// What became of a rename.
+pub(super) enum Carried<D> {
+    /// Done, into this directory.
+    To(D),
+    /// A mount point is between the two.
+    Across,
+    /// Left as it is, for the next round.
+    No,
+}
+
+/// True if two names of a directory lead to one inode, and no other entry is replaced by a rename between them.
+fn same_entry<F: Files>(files: &F, dir: &F::Dir, a: &[u8], b: &[u8]) -> std::io::Result<bool> {
+    let (Some(x), Some(y)) = (files.stat(dir, a)?, files.stat(dir, b)?) else { return Ok(false) };
+    Ok(x.ino == y.ino)
 }
 
 /// The id, if a row is of a directory.

@@ -2,6 +2,7 @@
 
 use super::Work;
 use super::check::{clean, same_but_ctime};
+use super::dirs::Carried;
 use crate::clock::{Clock, Random};
 use crate::error::Result;
 use crate::files::Files;
@@ -12,7 +13,6 @@ use crate::state::{Row, RowNode, State, Table};
 use crate::tree::merge::Same;
 use crate::tree::planted::{self, Mistake};
 use crate::tree::{Node, Place, Version};
-use std::io::ErrorKind;
 
 impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     /// One atomic step for a file that head has at a new place, and the ancestor at exactly one that goes away. What
@@ -23,41 +23,17 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         if (self.skip)(&from.place) {
             return Ok(());
         }
-        let open = self.open(from.place.dir);
-        let Some(Some(source)) = self.tolerate(&from.place, open)? else { return Ok(()) };
-        let open = self.open(place.dir);
-        let Some(Some(target)) = self.tolerate(place, open)? else { return Ok(()) };
-        let files = self.d.share.clone();
-        match self.tolerate(&from.place, clean(&files, &source, &from))? {
-            Some(true) => {}
-            Some(false) => {
-                self.leave();
-                return Ok(());
-            }
-            None => return Ok(()),
-        }
-        let (old, new) = (from.place.name.as_bytes(), place.name.as_bytes());
-        let moved = match self.folds_alike(&from.place, place) {
-            true => files.rename(&source, old, &target, new),
-            false => files.rename_noreplace(&source, old, &target, new),
+        let target = match self.carry(&from, place)? {
+            Carried::To(target) => target,
+            // A copy, and the old one is deleted once the new one stands.
+            Carried::Across => return self.stage(place, &v, None),
+            Carried::No => return Ok(()),
         };
-        match moved {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists || e.kind() == ErrorKind::NotFound => {
-                self.leave();
-                return Ok(());
-            }
-            // A mount point between the two: a copy, and the old one is deleted once the new one stands.
-            Err(e) if e.kind() == ErrorKind::CrossesDevices => return self.stage(place, &v, None),
-            Err(e) => return self.report(place, e.into()),
-        }
-        self.touched(&source);
-        self.touched(&target);
         let mut row = Row { place: place.clone(), ..from.clone() };
         let name = self.read_back(&target, place)?;
         if let Some(seen) = &mut row.seen {
             // The rename has set the change time; it is taken over only if nothing else has changed.
-            match files.stat(&target, new)? {
+            match self.d.share.stat(&target, place.name.as_bytes())? {
                 Some(s) if same_but_ctime(&s, seen) => seen.ctime = s.ctime,
                 _ => {}
             }

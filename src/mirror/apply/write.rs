@@ -183,21 +183,29 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             }
         }
         self.commit()?;
+        let mut numbers = numbers.into_iter();
         for s in staged {
-            let place = s.new.place.clone();
+            let (place, number) = (s.new.place.clone(), numbers.next());
             let put = self.put_in_place(s);
-            if let Some(Some(row)) = self.tolerate(&place, put)? {
-                self.put(&row)?;
-                self.done += 1;
+            match self.tolerate(&place, put)? {
+                Some(Some(row)) => {
+                    self.put(&row)?;
+                    self.done += 1;
+                }
+                Some(None) => {}
+                // How far it came is not known, and the temporary may hold what the user wrote meanwhile: the intent
+                // stays, and the next round settles it.
+                None => continue,
             }
-        }
-        for n in numbers {
-            self.d.state.remove_intent(n)?;
+            if let Some(n) = number {
+                self.d.state.remove_intent(n)?;
+            }
         }
         self.commit()
     }
 
-    /// Rechecks and renames one temporary; the row to set, or `None` if the place is not as expected.
+    /// Rechecks and renames one temporary; the row to set, or `None` if the place is not as expected and the temporary is
+    /// gone.
     fn put_in_place(&mut self, s: Staged) -> Result<Option<Row>> {
         let Staged { temporary, old, new: mut row } = s;
         let Some(at) = self.open(row.place.dir)? else {
@@ -225,7 +233,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             if let Some(saved) = discard(&files, &at, &temporary, &name, &[&seen])? {
                 self.saved(&row.place, &saved)?;
             }
-            return put.map(|_| None);
+            return self.tolerate(&row.place, put).map(|_| None);
         }
         // `seen` stays the temporary's own: the user may have written by now. Our rename has set the change time, and
         // only that is taken over, if nothing else has changed.
