@@ -86,6 +86,17 @@ pub trait Open: io::Read + io::Write {
     fn stat(&self) -> io::Result<Stat>;
     /// Reads at an offset, as `pread`: up to `buf.len()` bytes, 0 at the end.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Reads at an offset until `buf` is full or the file ends; gives how much that was.
+    fn read_up_to(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut have = 0;
+        while have < buf.len() {
+            match self.read_at(offset + have as u64, &mut buf[have..])? {
+                0 => break,
+                n => have += n,
+            }
+        }
+        Ok(have)
+    }
     /// Writes all of `buf` at an offset, as `pwrite`.
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;
     /// Sets the modification time.

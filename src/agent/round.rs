@@ -141,7 +141,17 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     for (node, error) in nodes.iter().zip(errors) {
         out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, error });
     }
-    d.git.consolidate()?;
+    match d.git.consolidate() {
+        Err(e) if e.is_stopped() => return Err(e),
+        // The round is done: many packs are only slow.
+        Err(e) => d.report.problems.push(Problem {
+            path: None,
+            what: format!("the packs in ~/secure could not be put together: {e}"),
+            remedy: Some("sharelock verify".into()),
+            note: true,
+        }),
+        Ok(()) => {}
+    }
     Ok(out)
 }
 

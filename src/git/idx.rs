@@ -163,14 +163,9 @@ impl<File: Open> Idx<File> {
 }
 
 /// Reads exactly `buf.len()` bytes at an offset.
-pub fn read_exact<File: Open>(file: &File, mut offset: u64, mut buf: &mut [u8]) -> Result<()> {
-    while !buf.is_empty() {
-        let n = file.read_at(offset, buf)?;
-        if n == 0 {
-            return Err(Error::integrity(Class::Form, "a file of the repository ends too early"));
-        }
-        offset += n as u64;
-        buf = &mut buf[n..];
+pub fn read_exact<File: Open>(file: &File, offset: u64, buf: &mut [u8]) -> Result<()> {
+    match file.read_up_to(offset, buf)? == buf.len() {
+        true => Ok(()),
+        false => Err(Error::integrity(Class::Form, "a file of the repository ends too early")),
     }
-    Ok(())
 }

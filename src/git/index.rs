@@ -1,6 +1,6 @@
 //! The index of a work tree (gitformat-index(5)): written as version 4, read as 2, 3 or 4, both as streams.
 
-use super::store::Store;
+use super::store::{Store, create_anew};
 use crate::clock::Time;
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::{Files, Open, Stat};
@@ -60,13 +60,7 @@ impl<F: Files> Writer<F> {
     /// Begins an index of `count` entries.
     pub fn new(store: &Store<F>, count: u32) -> Result<Writer<F>> {
         let (files, dir) = (&store.files, &store.dir);
-        let file = match files.create(dir, TEMPORARY, 0o666) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                files.unlink(dir, TEMPORARY)?;
-                files.create(dir, TEMPORARY, 0o666)?
-            }
-            other => other?,
-        };
+        let file = create_anew(files, dir, TEMPORARY)?;
         let mut buffer = b"DIRC\0\0\0\x04".to_vec();
         buffer.extend_from_slice(&count.to_be_bytes());
         Ok(Writer { store: store.clone(), file, sha: Sha1::new(), buffer, last: Vec::new(), count, trees: Vec::new() })
@@ -127,16 +121,12 @@ impl<F: Files> Writer<F> {
         self.file.write_all(&sum)?;
         self.file.sync()?;
         let (files, dir) = (&self.store.files, &self.store.dir);
-        match files.create(dir, LOCK, 0o666) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                return Err(Error::new(Kind::Raced, "another git is at work in ~/secure (.git/index.lock is there)"));
-            }
-            other => drop(other?),
-        }
-        files.rename(dir, TEMPORARY, dir, NAME)?;
-        files.unlink(dir, LOCK)?;
-        files.sync_dir(dir)?;
-        Ok(())
+        let put = self.store.locked(dir, LOCK, || Ok(files.rename(dir, TEMPORARY, dir, NAME)?));
+        put.map_err(|e| match e.kind() {
+            Kind::Raced => e.detail("another git is at work in ~/secure"),
+            _ => e,
+        })?;
+        Ok(files.sync_dir(dir)?)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod resolve;
 
+use super::entry::{Base, EntryHead, LONGEST, parse_head};
 use super::idx::Entry;
 use super::pack_write::{checksum, pack_header};
 use super::store::Store;
@@ -32,6 +33,8 @@ pub struct Ingest<F: Files> {
     declared: u32,
     items: Vec<Item>,
     pending: Vec<u8>,
+    /// What is not in the file yet; empty once the pack is whole.
+    buffer: Vec<u8>,
     failed: bool,
 }
 
@@ -60,13 +63,6 @@ struct Body {
     start: Vec<u8>,
 }
 
-#[derive(Clone, Copy)]
-enum Base {
-    None,
-    Ofs(u64),
-    Ref(Oid),
-}
-
 struct Item {
     offset: u64,
     crc: u32,
@@ -82,6 +78,9 @@ pub struct Ingested {
     /// Bytes received.
     pub bytes: u64,
 }
+
+/// Bytes that are written at a time.
+const BUFFER: usize = 64 * 1024;
 
 fn bad(what: &str) -> Error {
     Error::integrity(Class::Form, format!("the pack that was sent: {what}"))
@@ -99,6 +98,7 @@ impl<F: Files> Ingest<F> {
             declared: 0,
             items: Vec::new(),
             pending: Vec::new(),
+            buffer: Vec::new(),
             failed: false,
         }
     }
@@ -131,9 +131,9 @@ impl<F: Files> Ingest<F> {
                     rest = tail;
                     self.state = if self.declared == 0 { Stage::Trailer } else { Stage::Head };
                 }
-                Stage::Head => match parse_head(rest)? {
+                Stage::Head => match parse_head(rest).map_err(bad)? {
                     None => break,
-                    Some((used, kind, size, base)) => {
+                    Some(EntryHead { used, kind, size, base }) => {
                         let offset = self.len;
                         if let Base::Ofs(back) = base
                             && (back == 0 || back > offset || offset - back < 12)
@@ -214,6 +214,8 @@ impl<F: Files> Ingest<F> {
                     if *sum != right {
                         return Err(bad("its checksum is wrong"));
                     }
+                    self.write_out()?;
+                    self.buffer = Vec::new();
                     self.state = Stage::Done;
                     rest = tail;
                 }
@@ -249,8 +251,14 @@ impl<F: Files> Ingest<F> {
 
     fn keep(&mut self, bytes: &[u8]) -> Result<()> {
         self.sha.update(bytes);
-        self.file.write_all(bytes)?;
         self.len += bytes.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    fn write_out(&mut self) -> Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
         Ok(())
     }
 
@@ -287,12 +295,17 @@ impl<F: Files> Ingest<F> {
         let mut entries: Vec<Entry> = self.items.iter().map(|i| Entry { oid: i.oid, crc: i.crc, offset: i.offset }).collect();
         entries.sort_unstable_by_key(|e| e.oid);
         entries.dedup_by_key(|e| e.oid);
-        self.file.write_at(0, &pack_header(entries.len() as u32))?;
         let objects = entries.len() as u32;
         if objects != self.items.len() as u32 {
             return Err(bad("one object twice"));
         }
-        let trailer = checksum(&self.file, self.len)?;
+        let trailer = match objects == self.declared {
+            true => self.sha.clone().finalize().into(), // As it came, and verified.
+            false => {
+                self.file.write_at(0, &pack_header(objects))?;
+                checksum(&self.file, self.len)?
+            }
+        };
         self.file.write_at(self.len, &trailer)?;
         self.file.sync()?;
         self.store.install(&self.temporary, &trailer, &entries)?;
@@ -301,15 +314,9 @@ impl<F: Files> Ingest<F> {
 
     /// The bytes of one entry: an object with its type, or a delta.
     fn read_entry(&self, offset: u64) -> Result<(Option<Type>, Vec<u8>)> {
-        let mut head = [0u8; 40];
-        let mut have = 0;
-        while have < head.len() {
-            match self.file.read_at(offset + have as u64, &mut head[have..])? {
-                0 => break,
-                n => have += n,
-            }
-        }
-        let (used, kind, size, _) = parse_head(&head[..have])?.ok_or_else(|| bad("cut short"))?;
+        let mut head = [0u8; LONGEST];
+        let have = self.file.read_up_to(offset, &mut head)?;
+        let EntryHead { used, kind, size, .. } = parse_head(&head[..have]).map_err(bad)?.ok_or_else(|| bad("cut short"))?;
         let mut at = offset + used as u64;
         let mut out = Vec::new();
         zlib::inflate(size as usize, size as usize, &mut out, |input| {
@@ -321,62 +328,6 @@ impl<F: Files> Ingest<F> {
         })?;
         Ok((kind, out))
     }
-}
-
-/// Head of an entry: bytes used, type (`None`: a delta), size, base (`Ofs` still relative). `None` if more bytes are
-/// needed.
-#[allow(clippy::type_complexity)]
-fn parse_head(b: &[u8]) -> Result<Option<(usize, Option<Type>, u64, Base)>> {
-    let mut at = 0;
-    let mut size = 0u64;
-    let mut shift = 0;
-    let kind = match b.first() {
-        None => return Ok(None),
-        Some(c) => c >> 4 & 7,
-    };
-    loop {
-        let Some(c) = b.get(at) else { return Ok(None) };
-        at += 1;
-        let (bits, width) = if shift == 0 { (c & 0xf, 4) } else { (c & 0x7f, 7) };
-        if shift > 57 {
-            return Err(bad("an object whose size has no end"));
-        }
-        size |= u64::from(bits) << shift;
-        shift += width;
-        if c & 0x80 == 0 {
-            break;
-        }
-    }
-    let base = match kind {
-        6 => {
-            let mut back = 0u64;
-            for i in 0.. {
-                let Some(c) = b.get(at) else { return Ok(None) };
-                at += 1;
-                if i > 0 {
-                    back = back.checked_add(1).filter(|v| *v < 1 << 56).ok_or_else(|| bad("a delta whose base lies outside"))?;
-                }
-                back = back << 7 | u64::from(c & 0x7f);
-                if c & 0x80 == 0 {
-                    break;
-                }
-                if i > 8 {
-                    return Err(bad("a delta whose base lies outside"));
-                }
-            }
-            Base::Ofs(back)
-        }
-        7 => {
-            let Some(oid) = b.get(at..at + 20) else { return Ok(None) };
-            at += 20;
-            Base::Ref(Oid(oid.try_into().expect("20 bytes")))
-        }
-        n => {
-            let kind = Type::from_pack(n).ok_or_else(|| bad("an object of an unknown type"))?;
-            return Ok(Some((at, Some(kind), size, Base::None)));
-        }
-    };
-    Ok(Some((at, None, size, base)))
 }
 
 impl<F: Files> Write for Ingest<F> {

@@ -46,6 +46,7 @@ impl<F: Files> Remote for LocalRemote<F> {
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
         let store = self.store()?;
         if pack.objects() > 0 {
+            store.tidy_stale()?;
             let mut ingest = store.ingest()?;
             pack.write_to(&mut ingest)?;
             ingest.finish()?;
@@ -70,8 +71,11 @@ impl<F: Files> Remote for LocalRemote<F> {
                 Err(e) => return Err(e),
             });
         }
-        store.consolidate()?;
-        Ok(out)
+        // The refs stand: a full disk, or an old pack that is damaged, makes the push no failure.
+        match store.consolidate() {
+            Err(e) if e.is_stopped() => Err(e),
+            _ => Ok(out),
+        }
     }
 
     fn create(&mut self) -> Result<()> {

@@ -7,6 +7,7 @@
 
 mod consolidate;
 mod delta;
+mod entry;
 mod idx;
 pub mod index;
 pub mod ingest;

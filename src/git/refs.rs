@@ -1,9 +1,9 @@
 //! Refs: loose files and `packed-refs`, changed by compare-and-swap (gitrepository-layout(5), git-pack-refs(1)).
 //!
-//! A lock is git's own `NAME.lock`, held only while the new value, already durable under another name, is renamed into
-//! place. So a lock that a crash of ours leaves is always empty, and can be told from git's and removed.
+//! A lock is git's own `NAME.lock`, held while the new value is written under another name and renamed into place. So a
+//! lock that a crash of ours leaves is always empty, and can be told from git's and removed.
 
-use super::store::{Store, ensure_dir, read_small, write_atomic};
+use super::store::{Store, create_anew, ensure_dir, read_small, write_atomic};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::{Files, Open};
 use crate::id::Oid;
@@ -20,6 +20,9 @@ pub enum Expect {
     /// Exactly this.
     Is(Oid),
 }
+
+/// What follows a ref's name in that of its temporary.
+const TEMPORARY: &[u8] = b".sharelock-tmp.lock";
 
 const LIMIT: u64 = 4096;
 const PACKED_LIMIT: u64 = 64 << 20;
@@ -86,28 +89,11 @@ impl<F: Files> Store<F> {
                 _ => Ok(()),
             };
         };
-        let temporary = [leaf, b".sharelock-tmp"].concat();
-        if let Some(oid) = new {
-            let mut file = match self.files.create(&dir, &temporary, 0o666) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                    self.files.unlink(&dir, &temporary)?;
-                    self.files.create(&dir, &temporary, 0o666)?
-                }
-                other => other?,
-            };
-            file.write_all(format!("{oid}\n").as_bytes())?;
-            file.sync()?;
-        }
         let lock = [leaf, b".lock"].concat();
-        self.lock(&dir, &lock)?;
-        let done = self.swap(name, &dir, leaf, &temporary, expect, new);
-        if !matches!(&done, Err(e) if e.is_stopped()) {
-            self.files.unlink(&dir, &lock)?;
-        }
-        done
+        self.locked(&dir, &lock, || self.swap(name, &dir, leaf, expect, new))
     }
 
-    fn swap(&self, name: &str, dir: &F::Dir, leaf: &[u8], temporary: &[u8], expect: Expect, new: Option<Oid>) -> Result<()> {
+    fn swap(&self, name: &str, dir: &F::Dir, leaf: &[u8], expect: Expect, new: Option<Oid>) -> Result<()> {
         let now = self.get_ref(name)?;
         let fits = match expect {
             Expect::Any => true,
@@ -115,32 +101,39 @@ impl<F: Files> Store<F> {
             Expect::Is(oid) => now == Some(oid),
         };
         if !fits {
-            if new.is_some() {
-                self.files.unlink(dir, temporary)?;
-            }
             return Err(raced(name));
         }
         match new {
-            Some(_) => self.files.rename(dir, temporary, dir, leaf)?,
+            Some(oid) => {
+                // No ref can have a name that ends so: what a crash leaves is no ref, here and for git.
+                let temporary = [leaf, TEMPORARY].concat();
+                let mut file = create_anew(&self.files, dir, &temporary)?;
+                file.write_all(format!("{oid}\n").as_bytes())?;
+                file.sync()?;
+                self.files.rename(dir, &temporary, dir, leaf)?;
+            }
             None => {
                 self.unpack(name)?;
-                match self.files.unlink(dir, leaf) {
-                    Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
-                    _ => {}
-                }
+                self.unlink_if_there(dir, leaf)?;
             }
         }
         Ok(self.files.sync_dir(dir)?)
     }
 
-    fn lock(&self, dir: &F::Dir, lock: &[u8]) -> Result<()> {
+    /// Does something under git's lock of this name. Errors: [`Kind::Raced`] if somebody else holds it.
+    pub(super) fn locked<T>(&self, dir: &F::Dir, lock: &[u8], act: impl FnOnce() -> Result<T>) -> Result<T> {
         match self.files.create(dir, lock, 0o666) {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                Err(Error::new(Kind::Raced, format!("{} is held by another git", crate::path::printable(lock))))
+                return Err(Error::new(Kind::Raced, format!("{} is held by another git", crate::path::printable(lock))));
             }
-            Err(e) => Err(e.into()),
+            Err(e) => return Err(e.into()),
         }
+        let done = act();
+        if !matches!(&done, Err(e) if e.is_stopped()) {
+            self.files.unlink(dir, lock)?;
+        }
+        done
     }
 
     /// What HEAD says: the name of a branch, or `None` if it is detached.
@@ -208,36 +201,34 @@ impl<F: Files> Store<F> {
         if !self.packed()?.contains_key(name) {
             return Ok(());
         }
-        let text = read_small(&self.files, &self.dir, b"packed-refs", PACKED_LIMIT)?.unwrap_or_default();
-        let mut out = Vec::with_capacity(text.len());
-        let mut dropped = false;
-        for line in text.split_inclusive(|c| *c == b'\n') {
-            let this = line.get(41..).is_some_and(|n| n.trim_ascii_end() == name.as_bytes());
-            dropped = this || (dropped && line[0] == b'^');
-            if !dropped {
-                out.extend_from_slice(line);
+        // Read anew under the lock: git may have packed more refs, and removed their files.
+        self.locked(&self.dir, b"packed-refs.lock", || {
+            let text = read_small(&self.files, &self.dir, b"packed-refs", PACKED_LIMIT)?.unwrap_or_default();
+            let mut out = Vec::with_capacity(text.len());
+            let mut dropped = false;
+            for line in text.split_inclusive(|c| *c == b'\n') {
+                let this = line.get(41..).is_some_and(|n| n.trim_ascii_end() == name.as_bytes());
+                dropped = this || (dropped && line[0] == b'^');
+                if !dropped {
+                    out.extend_from_slice(line);
+                }
             }
-        }
-        self.lock(&self.dir, b"packed-refs.lock")?;
-        let done = write_atomic(&self.files, &self.dir, b"packed-refs", &out);
-        if !matches!(&done, Err(e) if e.is_stopped()) {
-            self.files.unlink(&self.dir, b"packed-refs.lock")?;
-        }
-        done
+            write_atomic(&self.files, &self.dir, b"packed-refs", &out)
+        })
     }
 
-    /// Removes empty lock files (ours, left by a crash) and their temporaries.
-    pub(super) fn tidy_locks(&self) -> Result<()> {
+    /// Removes empty lock files (ours, left by a crash) and their temporaries; with a time, only those that are older.
+    pub(super) fn tidy_locks(&self, before: Option<i64>) -> Result<()> {
         let mut todo = vec![self.files.open_dir(&self.dir, b"refs")?];
         let mut first = Some(self.dir.clone());
         while let Some((dir, deep)) = first.take().map(|d| (d, false)).or_else(|| todo.pop().map(|d| (d, true))) {
             for (name, _) in self.files.list(&dir)? {
                 let Some(stat) = self.files.stat(&dir, &name)? else { continue };
+                let temporary = name.ends_with(b".sharelock-tmp") || name.ends_with(TEMPORARY);
+                let ours = (name.ends_with(b".lock") && stat.size == 0) || temporary;
                 match stat.kind {
                     crate::files::Kind::Dir if deep => todo.push(self.files.open_dir(&dir, &name)?),
-                    crate::files::Kind::File if (name.ends_with(b".lock") && stat.size == 0) || name.ends_with(b".sharelock-tmp") => {
-                        self.files.unlink(&dir, &name)?;
-                    }
+                    crate::files::Kind::File if ours && before.is_none_or(|t| stat.mtime.s < t) => self.unlink_if_there(&dir, &name)?,
                     _ => {}
                 }
             }

@@ -3,6 +3,7 @@
 //! Nothing is mapped (32-bit machines cannot map large packs) and nothing is cached but fan-out tables: an object is
 //! found by one or two `pread`s.
 
+use super::entry::{Base, LONGEST, parse_head};
 use super::idx::{self, Entry, Idx};
 use super::ingest::Ingest;
 pub use super::pack_write::PackWriter;
@@ -18,7 +19,10 @@ use std::rc::Rc;
 pub use super::refs::Expect;
 
 /// Longest chain of deltas that is followed; git writes at most 50 (`pack.depth`), 4095 by option.
-const CHAIN: usize = 4096;
+pub(super) const CHAIN: usize = 4096;
+
+/// Bytes of deltas that are held for one object at most.
+const CHAIN_BYTES: u64 = 4 * super::limit::TREE;
 
 /// A repository. Cheap to clone: clones share everything.
 pub struct Store<F: Files> {
@@ -92,16 +96,21 @@ pub(crate) fn read_small<F: Files>(files: &F, at: &F::Dir, name: &[u8], limit: u
     Ok(Some(out))
 }
 
+/// Makes an empty file under a temporary name of ours; one that a crash has left there goes.
+pub(super) fn create_anew<F: Files>(files: &F, at: &F::Dir, name: &[u8]) -> std::io::Result<F::File> {
+    match files.create(at, name, 0o666) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            files.unlink(at, name)?;
+            files.create(at, name, 0o666)
+        }
+        other => other,
+    }
+}
+
 /// Writes a file durably under a temporary name and renames it into place.
 pub(crate) fn write_atomic<F: Files>(files: &F, at: &F::Dir, name: &[u8], content: &[u8]) -> Result<()> {
     let temporary = [name, b".sharelock-tmp"].concat();
-    let mut file = match files.create(at, &temporary, 0o666) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            files.unlink(at, &temporary)?;
-            files.create(at, &temporary, 0o666)?
-        }
-        other => other?,
-    };
+    let mut file = create_anew(files, at, &temporary)?;
     file.write_all(content)?;
     file.sync()?;
     files.rename(at, &temporary, at, name)?;
@@ -134,7 +143,7 @@ impl<F: Files> Store<F> {
         Self::open(files, dir)
     }
 
-    /// Opens a repository; removes temporary packs that a crash has left.
+    /// Opens a repository.
     ///
     /// Errors: not a repository (`absent`), SHA-256 or reftable repositories (`version`).
     pub fn open(files: &F, dir: &F::Dir) -> Result<Store<F>> {
@@ -155,12 +164,36 @@ impl<F: Files> Store<F> {
     /// Removes what a crash of this program has left: temporary packs and lock files of its own. Only for the process
     /// that holds the vault's lock.
     pub fn tidy(&self) -> Result<()> {
+        self.tidy_before(None)
+    }
+
+    /// The same in a repository that several devices write to, each with its own lock or none: only what nobody has
+    /// touched for an hour, by the clock of that disk.
+    pub(super) fn tidy_stale(&self) -> Result<()> {
+        let (name, file) = self.temporary()?;
+        let now = file.stat()?.mtime.s;
+        self.discard(&name)?;
+        self.tidy_before(Some(now - 3600))
+    }
+
+    fn tidy_before(&self, limit: Option<i64>) -> Result<()> {
         for (name, _) in self.files.list(&self.packs_dir)? {
-            if name.starts_with(b"tmp_sharelock_") {
-                self.files.unlink(&self.packs_dir, &name)?;
+            if name.starts_with(b"tmp_sharelock_")
+                && let Some(stat) = self.files.stat(&self.packs_dir, &name)?
+                && limit.is_none_or(|limit| stat.mtime.s < limit)
+            {
+                self.unlink_if_there(&self.packs_dir, &name)?;
             }
         }
-        self.tidy_locks()
+        self.tidy_locks(limit)
+    }
+
+    /// Removes a file; that another device was faster is no failure.
+    pub(super) fn unlink_if_there(&self, dir: &F::Dir, name: &[u8]) -> Result<()> {
+        match self.files.unlink(dir, name) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Looks for packs anew.
@@ -227,10 +260,7 @@ impl<F: Files> Store<F> {
                 }
                 at = match head {
                     Head::Ofs(back) => back,
-                    Head::Ref(base) => match pack.idx.find(&base)? {
-                        Some(at) => at,
-                        None => return Ok(self.header(&base)?.map(|(k, s)| (k, size.unwrap_or(s)))),
-                    },
+                    Head::Ref(base) => base_in(&pack, &base, at)?,
                     Head::Whole(_) => at,
                 };
             }
@@ -272,7 +302,7 @@ impl<F: Files> Store<F> {
             return Ok((kind, content));
         };
         let mut deltas: Vec<Vec<u8>> = Vec::new();
-        let mut at = offset;
+        let (mut at, mut held) = (offset, 0);
         let (kind, mut content) = loop {
             if deltas.len() > CHAIN {
                 return Err(Error::integrity(Class::Form, "a chain of deltas without an end"));
@@ -286,13 +316,11 @@ impl<F: Files> Store<F> {
             match head {
                 Head::Whole(kind) => break (kind, bytes),
                 Head::Ofs(base) => at = base,
-                Head::Ref(base) => match pack.idx.find(&base)? {
-                    Some(base) => at = base,
-                    None => {
-                        deltas.push(bytes);
-                        break self.read_any(&base, limit)?;
-                    }
-                },
+                Head::Ref(base) => at = base_in(&pack, &base, at)?,
+            }
+            held += len;
+            if held > CHAIN_BYTES {
+                return Err(too_long(oid, held));
             }
             deltas.push(bytes);
         };
@@ -407,10 +435,7 @@ impl<F: Files> Store<F> {
     pub(super) fn remove_pack(&self, name: &str) -> Result<()> {
         self.packs.borrow_mut().retain(|p| p.name != name);
         for suffix in [".idx", ".rev", ".bitmap", ".pack"] {
-            match self.files.unlink(&self.packs_dir, format!("{name}{suffix}").as_bytes()) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-                _ => {}
-            }
+            self.unlink_if_there(&self.packs_dir, format!("{name}{suffix}").as_bytes())?;
         }
         Ok(())
     }
@@ -446,57 +471,28 @@ fn check_config(config: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Where a delta's base stands. A pack that is complete holds all bases of its deltas; so no chain leads through several.
+fn base_in<F: Files>(pack: &Pack<F>, base: &Oid, delta: u64) -> Result<u64> {
+    pack.idx.find(base)?.ok_or_else(|| damaged(&pack.name, delta))
+}
+
 pub(super) fn damaged(pack: &str, offset: u64) -> Error {
     Error::integrity(Class::Form, format!("{pack}.pack: damaged at byte {offset}"))
 }
 
-/// Parses an entry's head: what it is, the length that it inflates to, and where its stream begins.
+/// Reads an entry's head: what it is, the length that it inflates to, and where its stream begins.
 pub(super) fn entry_head<F: Files>(pack: &Pack<F>, offset: u64) -> Result<(Head, u64, u64)> {
     let bad = || damaged(&pack.name, offset);
-    let mut b = [0u8; 40];
-    let mut have = 0;
-    while have < b.len() {
-        match pack.file.read_at(offset + have as u64, &mut b[have..])? {
-            0 => break,
-            n => have += n,
-        }
-    }
-    let mut at = 0;
-    let byte = |at: &mut usize| -> Result<u8> {
-        let v = b[..have].get(*at).copied().ok_or_else(bad)?;
-        *at += 1;
-        Ok(v)
+    let mut b = [0u8; LONGEST];
+    let have = pack.file.read_up_to(offset, &mut b)?;
+    let head = parse_head(&b[..have]).ok().flatten().ok_or_else(bad)?;
+    let what = match (head.kind, head.base) {
+        (Some(kind), _) => Head::Whole(kind),
+        (None, Base::Ref(oid)) => Head::Ref(oid),
+        (None, Base::Ofs(back)) => Head::Ofs(offset.checked_sub(back).filter(|o| *o >= 12 && back > 0).ok_or_else(bad)?),
+        (None, Base::None) => return Err(bad()),
     };
-    let first = byte(&mut at)?;
-    let mut len = u64::from(first & 0xf);
-    let mut shift = 4;
-    let mut c = first;
-    while c & 0x80 != 0 {
-        c = byte(&mut at)?;
-        if shift > 57 {
-            return Err(bad());
-        }
-        len |= u64::from(c & 0x7f) << shift;
-        shift += 7;
-    }
-    let head = match first >> 4 & 7 {
-        6 => {
-            let mut c = byte(&mut at)?;
-            let mut back = u64::from(c & 0x7f);
-            while c & 0x80 != 0 {
-                c = byte(&mut at)?;
-                back = back.checked_add(1).and_then(|v| v.checked_mul(128)).ok_or_else(bad)? | u64::from(c & 0x7f);
-            }
-            Head::Ofs(offset.checked_sub(back).filter(|o| *o >= 12 && back > 0).ok_or_else(bad)?)
-        }
-        7 => {
-            let oid = b[..have].get(at..at + 20).ok_or_else(bad)?;
-            at += 20;
-            Head::Ref(Oid(oid.try_into().expect("20 bytes")))
-        }
-        n => Head::Whole(Type::from_pack(n).ok_or_else(bad)?),
-    };
-    Ok((head, len, offset + at as u64))
+    Ok((what, head.size, offset + head.used as u64))
 }
 
 /// Inflates the stream at `body` that gives `len` bytes, as far as `want`.
@@ -504,19 +500,24 @@ fn inflate_at<F: Files>(pack: &Pack<F>, body: u64, len: u64, want: usize, out: &
     if len > super::limit::TREE {
         return Err(Error::integrity(Class::Limit, "git object: longer than any that the format allows"));
     }
-    // Our own packs: one read, no inflating.
-    if want as u64 == len {
-        let stored = zlib::stored_len(len);
-        if body + stored + 20 <= pack.size {
-            let mut raw = vec![0u8; stored as usize];
-            idx::read_exact(&pack.file, body, &mut raw)?;
-            if zlib::unstore(&raw, len as usize, out).is_some() {
-                return Ok(());
-            }
-        }
-    }
+    // Our own packs: one read, no inflating. In a pack of git's, what was read is the start of what is inflated.
     let mut at = body;
+    let mut first = None;
+    let stored = zlib::stored_len(len);
+    if want as u64 == len && body + stored + 20 <= pack.size {
+        let mut raw = vec![0u8; stored as usize];
+        idx::read_exact(&pack.file, body, &mut raw)?;
+        if zlib::unstore(&raw, len as usize, out).is_some() {
+            return Ok(());
+        }
+        at += stored;
+        first = Some(raw);
+    }
     zlib::inflate(len as usize, want, out, |input| {
+        if let Some(raw) = first.take() {
+            *input = raw;
+            return Ok(());
+        }
         let size = want.clamp(512, 16 * 1024);
         input.resize(size, 0);
         let n = pack.file.read_at(at, input)?;

@@ -425,13 +425,7 @@ impl<F: Files> Parts for &DiskParts<'_, F> {
     fn range(&self, part: Part, offset: u64, len: usize) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open(part)? else { return Ok(None) };
         let mut out = vec![0; len];
-        let mut have = 0;
-        while have < len {
-            match file.read_at(offset + have as u64, &mut out[have..])? {
-                0 => break,
-                n => have += n,
-            }
-        }
+        let have = file.read_up_to(offset, &mut out)?;
         out.truncate(have);
         Ok(Some(out))
     }

@@ -4,16 +4,16 @@
 //! chain costs one application a link however it is ordered in the pack, and memory is one base, one delta and one
 //! result. Bases that the pack lacks (a thin pack) are taken from the store, and appended at the end.
 
-use super::{Base, Ingest, Item, bad};
+use super::{Ingest, Item, bad};
 use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open};
+use crate::git::entry::Base;
 use crate::git::pack_write::encode;
+use crate::git::store::CHAIN;
 use crate::git::{Type, delta, limit, object};
 use crate::id::Oid;
 use std::collections::BTreeMap;
 
-/// Longest chain of deltas that is followed.
-const CHAIN: usize = 4096;
 /// Bytes of resolved bases that are kept for their other children.
 const CACHE: usize = 4 << 20;
 
