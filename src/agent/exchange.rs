@@ -172,7 +172,7 @@ fn staging_ref<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
 }
 
 /// State value: which namespace a node takes for staging refs; `-`: none.
-fn space_key(node: &str) -> String {
+pub fn space_key(node: &str) -> String {
     format!("staging/{node}")
 }
 

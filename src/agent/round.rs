@@ -94,6 +94,11 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     nodes: &mut [StorageNode<Rm>],
 ) -> Result<Outcome> {
     d.report = Default::default();
+    for node in &mut *nodes {
+        // What an earlier round heard.
+        (node.head, node.head_set) = (None, None);
+        node.staging.clear();
+    }
     let mut out = Outcome::default();
     recover(d)?;
     let mut errors: Vec<Option<Error>> = nodes.iter().map(|_| None).collect();

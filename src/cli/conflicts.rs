@@ -6,8 +6,11 @@ use super::open::{Vault, key};
 use super::{sync, voice};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
+use crate::files::real::Dir;
+use crate::mirror::apply::clean;
+use crate::mirror::restore::restore_version;
 use crate::mirror::{content, scan};
-use crate::path::RelPath;
+use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
 use crate::tree::{Node, Version, conflict};
 use serde_json::json;
@@ -103,13 +106,34 @@ fn diff(v: &Vault, all: &BTreeMap<RelPath, Vec<RelPath>>, path: &RelPath) -> Res
     Ok(0)
 }
 
+/// A path of the share: its directory, its name, and whether it is there. Only what is as it was committed a moment ago
+/// may be touched; else this is an error.
+fn open(v: &Vault, p: &RelPath) -> Result<(Dir, Name, bool)> {
+    let (dir, name) = p.split().ok_or_else(|| Error::failed("a conflict without a name"))?;
+    let mut at = v.device.share.root();
+    for part in dir.names() {
+        at = v.device.share.open_dir(&at, part.as_bytes())?;
+    }
+    let there = v.device.share.stat(&at, name.as_bytes())?.is_some();
+    let row = scan::row_at(&v.device.state, Table::Anc, p)?;
+    let as_known = match &row {
+        Some(row) => clean(&v.device.share, &at, row)?,
+        None => false,
+    };
+    if there && !as_known {
+        return Err(Error::failed(format!("{p} was changed just now, nothing was changed")).remedy("do", "sharelock sync"));
+    }
+    Ok((at, name, there))
+}
+
 /// Answers a conflict: the files are renamed or removed in the share, as a user would; everything stays in the history.
 pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
     let path = share_path(&v, &a.path)?;
     if !["current", "copy", "both"].contains(&a.keep.as_str()) {
         return Err(Error::new(Kind::Usage, format!("--keep is current, copy or both, not {:?}", a.keep)));
     }
-    sync::round(&mut v)?; // What stands in the share now is in the history before anything goes.
+    let mut nodes = v.nodes()?;
+    sync::round(&mut v, &mut nodes)?; // What stands in the share now is in the history before anything goes.
     let all = all(&v)?;
     let Some(copies) = all.get(&path) else {
         return Err(Error::new(Kind::Failed, format!("{path} has no conflict"))
@@ -120,29 +144,10 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
         return Err(Error::new(Kind::Usage, format!("{path} has {} copies: remove those that you don't want, then answer", copies.len()))
             .detail("nothing was changed"));
     }
-    let open = |p: &RelPath| -> Result<_> {
-        let (dir, name) = p.split().ok_or_else(|| Error::failed("a conflict without a name"))?;
-        let mut at = v.device.share.root();
-        for part in dir.names() {
-            at = v.device.share.open_dir(&at, part.as_bytes())?;
-        }
-        let row = scan::row_at(&v.device.state, Table::Anc, p)?;
-        let stat = v.device.share.stat(&at, name.as_bytes())?;
-        // Only what is as it was committed a moment ago is touched.
-        let clean = match (&stat, row.as_ref().and_then(|r| r.seen.as_ref())) {
-            (Some(s), Some(seen)) => s.mtime == seen.mtime && s.size == seen.size && s.ino == seen.ino,
-            (None, _) => true,
-            _ => false,
-        };
-        if !clean {
-            return Err(Error::failed(format!("{p} was changed just now, nothing was changed")).remedy("do", "sharelock sync"));
-        }
-        Ok((at, name, stat.is_some()))
-    };
     match a.keep.as_str() {
         "both" => {
             for copy in copies {
-                let (at, name, there) = open(copy)?;
+                let (at, name, there) = open(&v, copy)?;
                 if !there {
                     continue;
                 }
@@ -169,19 +174,24 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
         }
         "current" => {
             for copy in copies {
-                let (at, name, there) = open(copy)?;
+                let (at, name, there) = open(&v, copy)?;
                 if there {
                     v.device.share.unlink(&at, name.as_bytes())?;
                 }
             }
         }
         _ => {
-            let (at, name, _) = open(&copies[0])?;
-            let (to, new, _) = open(&path)?;
-            v.device.share.rename(&at, name.as_bytes(), &to, new.as_bytes())?;
+            let copy = &copies[0];
+            let x = version(&v, copy)?.ok_or_else(|| Error::failed(format!("{copy} has gone; nothing was changed")))?;
+            open(&v, copy)?;
+            restore_version(&mut v.device, &path, &x)?;
+            let (at, name, there) = open(&v, copy)?;
+            if there {
+                v.device.share.unlink(&at, name.as_bytes())?;
+            }
         }
     }
-    let out = sync::round(&mut v)?;
+    let out = sync::round(&mut v, &mut nodes)?;
     for n in out.nodes {
         if let Some(e) = n.error {
             voice::error(&e);

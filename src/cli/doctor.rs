@@ -14,6 +14,7 @@ use crate::mirror::secure::MAIN;
 use crate::state::State;
 use crate::state::db::Db;
 use serde_json::json;
+use std::path::Path;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,8 +134,8 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         (Err(e), _) => f.bad(Grade::Fail, format!("{}: {e}", places.short(&config.share)), ""),
         (_, Err(e)) => f.bad(Grade::Fail, format!("{}: {e}", places.short(&config.secure)), ""),
     }
-    match places.lock().and_then(|_lock| Db::open(&places.state_dir.join("state.db"))) {
-        Ok(state) => match state.value(key::CHECKED) {
+    match places.lock().and_then(|lock| Ok((lock, Db::open(&places.state_dir.join("state.db"))?))) {
+        Ok((_lock, state)) => match state.value(key::CHECKED) {
             Ok(Some(_)) => f.ok("recovery key was checked on this device"),
             _ => f.bad(Grade::Warn, "recovery key was never checked on this device", "sharelock key check"),
         },
@@ -148,8 +149,10 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         match checked {
             Ok((node, refs)) if refs.contains_key(MAIN) => {
                 f.ok(format!("{}: {} answers", r.name, node.place));
-                if matches!(node.remote, nodes::Node::Local(..)) {
-                    head_of(&r.name, &r.url, f);
+                // Without `ssh`, local is all there is.
+                #[cfg_attr(not(feature = "ssh"), allow(irrefutable_let_patterns))]
+                if let nodes::Node::Local(_, path) = &node.remote {
+                    head_of(&r.name, path, f);
                 }
             }
             Ok((node, _)) => f.bad(Grade::Warn, format!("{}: {} is empty", r.name, node.place), "sharelock sync"),
@@ -159,8 +162,8 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
 }
 
 /// A stock clone of a node whose HEAD names another branch comes out empty.
-fn head_of(name: &str, url: &str, f: &mut Findings) {
-    let head = std::fs::read_to_string(std::path::Path::new(url.trim_start_matches("file://")).join("HEAD")).unwrap_or_default();
+fn head_of(name: &str, path: &Path, f: &mut Findings) {
+    let head = std::fs::read_to_string(path.join("HEAD")).unwrap_or_default();
     if !head.is_empty() && head.trim() != "ref: refs/heads/main" {
         f.bad(
             Grade::Warn,
@@ -168,7 +171,7 @@ fn head_of(name: &str, url: &str, f: &mut Findings) {
                 "{name}: a plain `git clone` would come out empty (its HEAD names {})",
                 head.trim().rsplit('/').next().unwrap_or("another branch")
             ),
-            format!("git --git-dir={url} symbolic-ref HEAD refs/heads/main"),
+            format!("git --git-dir={} symbolic-ref HEAD refs/heads/main", path.display()),
         );
     }
 }

@@ -2,9 +2,10 @@
 
 use super::args::{Log, Restore};
 use super::names::share_path;
+use super::nodes::Node as Remote;
 use super::open::{RealDevice, Vault};
 use super::{sync, voice};
-use crate::agent::round;
+use crate::agent::round::{self, StorageNode};
 use crate::clock::Time;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
@@ -238,7 +239,8 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
     if let Some(n) = number.filter(|_| there.is_some()) {
         println!("the version that was there is number {n} in the log");
     }
-    after(v)
+    let mut nodes = v.nodes()?;
+    after(v, &mut nodes)
 }
 
 /// A number of the log, a time, or a commit.
@@ -293,12 +295,16 @@ fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> R
     }
     let verb = if dry_run { "would be" } else { "is" };
     println!("{path}, deleted on {device} {}, {verb} back: {}, {}", voice::time(time), voice::files(n), voice::size(bytes));
-    if dry_run { Ok(0) } else { after(v) }
+    if dry_run {
+        return Ok(0);
+    }
+    let mut nodes = v.nodes()?;
+    after(v, &mut nodes)
 }
 
 /// Sends what was brought back.
-fn after(mut v: Vault) -> Result<u8> {
-    let out = sync::round(&mut v)?;
+fn after(mut v: Vault, nodes: &mut [StorageNode<Remote>]) -> Result<u8> {
+    let out = sync::round(&mut v, nodes)?;
     for n in out.nodes {
         if let Some(e) = n.error {
             voice::error(&e);
@@ -310,7 +316,8 @@ fn after(mut v: Vault) -> Result<u8> {
 
 /// Brings back what the brake stopped from being deleted: in this share, or (if another device deleted it) in the vault.
 pub fn undo(mut v: Vault) -> Result<u8> {
-    sync::round(&mut v)?;
+    let mut nodes = v.nodes()?;
+    sync::round(&mut v, &mut nodes)?;
     let Some(stop) = v.device.report.brake.clone() else {
         println!("there is nothing to undo: no large deletion waits for an answer");
         return Ok(0);
@@ -336,7 +343,7 @@ pub fn undo(mut v: Vault) -> Result<u8> {
         v.device.state.commit()?;
     }
     println!("{} back where they were", if n == 1 { "1 file is".into() } else { format!("{} files are", voice::count(n)) });
-    after(v)
+    after(v, &mut nodes)
 }
 
 /// Restores one file of the ancestor whose place is empty or holds something else; the latter is kept as `NAME (saved N)`.

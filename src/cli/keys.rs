@@ -30,14 +30,15 @@ pub fn passwd(places: Places, secrets: &Secrets, a: &Passwd) -> Result<u8> {
         true => by_recovery(&places, a.recovery_key_file.as_deref())?,
         false => secret::unlock(&places, secrets, Some(&config))?,
     };
+    let password = secret::new_password(&Secrets { password_file: a.new_password_file.clone() })?;
+    let file = keyfile::seal(&master, &vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
+    places::write_private(&places.key, &file)?;
+    // Only now: until the key file stands, the unlocked key may be the only one of this device.
     if a.start_without_password {
         secret::write_unlocked(&places, &master, &vault)?;
     } else if places.unlocked.exists() {
         std::fs::remove_file(&places.unlocked)?;
     }
-    let password = secret::new_password(&Secrets { password_file: a.new_password_file.clone() })?;
-    let file = keyfile::seal(&master, &vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
-    places::write_private(&places.key, &file)?;
     println!("this device has a new password. the other devices keep theirs");
     Ok(0)
 }
@@ -66,10 +67,7 @@ pub fn run(places: Places, secrets: &Secrets, verb: KeyVerb) -> Result<u8> {
             let bytes = places::read(&places.key, 4096)?;
             keyfile::peek(&bytes)?;
             let to = std::path::absolute(&a.file)?;
-            if to.exists() {
-                return Err(Error::new(Kind::Usage, format!("{} is there already", to.display())).detail("nothing was changed"));
-            }
-            places::write_private(&to, &bytes)?;
+            places::write_new(&to, &bytes)?;
             println!("the key file is in {}; it opens with this device's password", to.display());
         }
     }

@@ -24,15 +24,15 @@ pub enum Node {
 
 /// Opens a node. Nothing is asked of it yet.
 pub fn open(r: &Configured, places: &Places) -> Result<StorageNode<Node>> {
-    let (node, place) = at(&r.url, places)?;
+    let (node, place) = at(r, places)?;
     let mut node = StorageNode::new(r.name.clone(), place, node);
     node.show_time = Box::new(voice::time);
     Ok(node)
 }
 
-/// The node at a URL, and how it is called in messages.
-pub fn at(url: &str, places: &Places) -> Result<(Node, String)> {
-    if let Some(path) = local_path(url, places) {
+/// The node, and how it is called in messages.
+pub fn at(r: &Configured, places: &Places) -> Result<(Node, String)> {
+    if let Some(path) = local_path(&r.url, places) {
         let short = places.short(&path);
         let root = path.clone();
         let remote = LocalRemote::new(short.clone(), move || Disk::open(&root).map_err(Error::from));
@@ -40,11 +40,11 @@ pub fn at(url: &str, places: &Places) -> Result<(Node, String)> {
     }
     #[cfg(feature = "ssh")]
     {
-        let (remote, host) = super::server::open(url, places)?;
+        let (remote, host) = super::server::open(r, places)?;
         Ok((Node::Ssh(Box::new(remote)), host))
     }
     #[cfg(not(feature = "ssh"))]
-    Err(Error::new(Kind::Usage, format!("{url}: this sharelock was built without ssh; a storage node is a local path")))
+    Err(Error::new(Kind::Usage, format!("{}: this sharelock was built without ssh; a storage node is a local path", r.url)))
 }
 
 /// The path of a URL that means one: no host before a colon, no scheme but file.
@@ -60,6 +60,14 @@ pub fn local_path(url: &str, places: &Places) -> Option<PathBuf> {
     }
     let path = config::expand(plain, &places.home);
     Some(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// A URL as it stands in the configuration: a local path is absolute there.
+pub fn absolute(url: &str, places: &Places) -> String {
+    match local_path(url, places) {
+        Some(path) if !url.starts_with("file://") => path.display().to_string(),
+        _ => url.to_string(),
+    }
 }
 
 macro_rules! each {

@@ -7,7 +7,7 @@ use super::secret;
 use crate::agent::round::StorageNode;
 use crate::clock::Random;
 use crate::clock::system::{OsRandom, System};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::crypt::{Master, VaultKeys};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
@@ -144,17 +144,18 @@ impl Vault {
 
     /// One configured storage node, by name.
     pub fn node(&self, name: &str) -> Result<StorageNode<Node>> {
-        match self.config.remotes.iter().find(|r| r.name == name) {
-            Some(r) => nodes::open(r, &self.places),
-            None => {
-                let e = Error::new(Kind::Usage, format!("there is no storage node called {name}"));
-                let all: Vec<&str> = self.config.remotes.iter().map(|r| r.name.as_str()).collect();
-                Err(if all.is_empty() {
-                    e.remedy("do", "sharelock remote add NAME URL")
-                } else {
-                    e.detail(format!("there are: {}", all.join(", ")))
-                })
-            }
-        }
+        nodes::open(configured(&self.config, name)?, &self.places)
     }
+}
+
+/// What the configuration says of a storage node.
+pub fn configured<'c>(config: &'c Config, name: &str) -> Result<&'c config::Remote> {
+    config.remotes.iter().find(|r| r.name == name).ok_or_else(|| {
+        let e = Error::new(Kind::Usage, format!("there is no storage node called {name}"));
+        let all: Vec<&str> = config.remotes.iter().map(|r| r.name.as_str()).collect();
+        match all.is_empty() {
+            true => e.remedy("do", "sharelock remote add NAME URL"),
+            false => e.detail(format!("there are: {}", all.join(", "))),
+        }
+    })
 }

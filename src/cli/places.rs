@@ -105,18 +105,41 @@ pub fn private_dir(dir: &Path) -> Result<()> {
 
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let at = |e: std::io::Error| Error::from(e).at(format!("can't write {}", path.display()));
+    let at = |e: std::io::Error| unwritable(e, path);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     let temporary = path.with_file_name(name);
     let _ = std::fs::remove_file(&temporary);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary).map_err(at)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at)?;
+    create(&temporary, bytes).map_err(at)?;
     std::fs::rename(&temporary, path).map_err(at)?;
-    if let Some(dir) = path.parent() {
-        File::open(dir).and_then(|d| d.sync_all()).map_err(at)?;
-    }
-    Ok(())
+    sync_above(path).map_err(at)
+}
+
+/// Writes a file that only its owner may read, under a name of the user's choice: never over what is there.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    create(path, bytes).and_then(|()| sync_above(path)).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => taken(path),
+        _ => unwritable(e, path),
+    })
+}
+
+/// The error of a name of the user's choice that is taken.
+pub fn taken(path: &Path) -> Error {
+    Error::new(Kind::Usage, format!("{} is there already", path.display())).detail("nothing was changed")
+}
+
+fn unwritable(e: std::io::Error, path: &Path) -> Error {
+    Error::from(e).at(format!("can't write {}", path.display()))
+}
+
+fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_above(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 /// Reads a small file.

@@ -5,7 +5,7 @@ use super::open::{self, Vault, key};
 use super::places::{self, Places};
 use super::{nodes, sync, voice};
 use crate::agent::{exchange, round};
-use crate::config::{self, Remote as Configured};
+use crate::config::{self, Config, Remote as Configured};
 use crate::error::{Error, Kind, Result};
 use crate::git::store::Expect;
 use crate::git::{RefStatus, RefUpdate, Remote};
@@ -51,8 +51,7 @@ fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
         return Err(Error::new(Kind::Usage, format!("there is a storage node called {name} already"))
             .remedy("to forget it", format!("sharelock remote remove {name}")));
     }
-    let url = nodes::local_path(&url, &v.places).map_or(url, |p| p.display().to_string());
-    let r = Configured { name: name.clone(), url };
+    let r = Configured { name: name.clone(), url: nodes::absolute(&url, &v.places) };
     let mut node = nodes::open(&r, &v.places)?;
     if create {
         node.remote.create()?;
@@ -67,7 +66,11 @@ fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
     let text = String::from_utf8_lossy(&places::read(&v.places.config, 1 << 20)?).into_owned();
     places::write_private(&v.places.config, config::with_remote(&text, &r).as_bytes())?;
     v.config.remotes.push(r);
-    let out = sync::round(&mut v)?;
+    let mut nodes = v.nodes()?;
+    if let Some(last) = nodes.last_mut() {
+        *last = node; // It is connected.
+    }
+    let out = sync::round(&mut v, &mut nodes)?;
     match out.nodes.into_iter().find(|n| n.name == name).and_then(|n| n.error) {
         Some(e) => Err(e),
         None => {
@@ -81,10 +84,16 @@ fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
 fn remove(mut v: Vault, name: &str) -> Result<u8> {
     v.node(name)?;
     let text = String::from_utf8_lossy(&places::read(&v.places.config, 1 << 20)?).into_owned();
-    places::write_private(&v.places.config, config::without_remote(&text, name).as_bytes())?;
+    let rest = config::without_remote(&text, name);
+    let short = v.places.short(&v.places.config);
+    if Config::parse(&rest, &short, &v.places.home)?.remotes.iter().any(|r| r.name == name) {
+        return Err(Error::failed(format!("{name} could not be taken out of {short}: remove its lines there by hand"))
+            .detail("nothing was changed"));
+    }
+    places::write_private(&v.places.config, rest.as_bytes())?;
     v.device.git.set_ref(&history::seen_ref(name), Expect::Any, None)?;
     v.device.state.set_value(&format!("{}{name}", key::NODE), None)?;
-    v.device.state.set_value(&format!("staging/{name}"), None)?;
+    v.device.state.set_value(&exchange::space_key(name), None)?;
     v.device.state.commit()?;
     println!("{name} is no storage node any more; what is stored there stays there, encrypted");
     Ok(0)
@@ -147,12 +156,8 @@ type Server = crate::ssh::remote::SshRemote;
 #[cfg(feature = "ssh")]
 fn server(places: &Places, name: &str, f: impl FnOnce(&mut Server, &str) -> Result<()>) -> Result<u8> {
     let config = open::config(places)?;
-    let r = config
-        .remotes
-        .iter()
-        .find(|r| r.name == name)
-        .ok_or_else(|| Error::new(Kind::Usage, format!("there is no storage node called {name}")))?;
-    match nodes::at(&r.url, places)?.0 {
+    let r = open::configured(&config, name)?;
+    match nodes::at(r, places)?.0 {
         nodes::Node::Ssh(mut remote) => f(&mut remote, &r.url).map(|()| 0),
         nodes::Node::Local(..) => Err(nodes::only_servers(name)),
     }

@@ -2,6 +2,7 @@
 
 use super::places::Places;
 use super::secret;
+use crate::config::Remote as Configured;
 use crate::error::{Error, Kind, Result};
 use crate::git::Remote;
 use crate::id::Oid;
@@ -44,22 +45,16 @@ fn hidden(prompt: &str) -> Option<Zeroizing<String>> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The name under which remedies speak of a node: the configured one, or `origin` before there is one.
-fn node_name(url: &str, places: &Places) -> String {
-    let config = super::open::config(places).ok();
-    config.and_then(|c| c.remotes.into_iter().find(|r| r.url == url).map(|r| r.name)).unwrap_or_else(|| "origin".into())
-}
-
-/// A node at a URL, and its host.
-pub fn open(url: &str, places: &Places) -> Result<(SshRemote, String)> {
-    let parsed = Url::parse(url)?;
+/// A node and its host.
+pub fn open(r: &Configured, places: &Places) -> Result<(SshRemote, String)> {
+    let parsed = Url::parse(&r.url)?;
     let host = parsed.host.clone();
     let settings = Settings {
         home: places.home.clone(),
         own_key: places.config_dir.join("id_ed25519"),
         connect_timeout: 15,
         idle_timeout: 120,
-        node: node_name(url, places),
+        node: r.name.clone(),
     };
     Ok((SshRemote::new(parsed, settings, Box::new(Terminal)), host))
 }

@@ -1,10 +1,11 @@
 //! `init` and `join`.
 
 use super::args::{self, Init, Join, Secrets};
+use super::nodes::Node;
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, secret, sync, voice};
-use crate::agent::round;
+use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
 use crate::config::{self, Config, Remote as Configured};
@@ -110,12 +111,13 @@ fn write_config(places: &Places, p: &Plan, remotes: &[Configured]) -> Result<Con
 /// Makes a vault.
 pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     let p = plan(&places, &a.share, &a.secure, &a.device)?;
-    let remotes: Vec<Configured> = a.remote.iter().map(|url| Configured { name: "origin".into(), url: absolute(url, &places) }).collect();
+    let remotes: Vec<Configured> =
+        a.remote.iter().map(|url| Configured { name: "origin".into(), url: nodes::absolute(url, &places) }).collect();
     places.make()?;
     let lock = places.lock()?;
     // The node first: it is what fails most often, and nothing has been made yet.
-    for r in &remotes {
-        let mut node = nodes::open(r, &places)?;
+    let mut nodes = remotes.iter().map(|r| nodes::open(r, &places)).collect::<Result<Vec<_>>>()?;
+    for (node, r) in nodes.iter_mut().zip(&remotes) {
         if a.create {
             node.remote.create()?;
         }
@@ -134,6 +136,9 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
         return Err(Error::new(Kind::Usage, "without a terminal the recovery key has to go into a file")
             .remedy("do", "sharelock init --recovery-key-out FILE --password-file FILE"));
     }
+    if let Some(path) = a.recovery_key_out.as_deref().map(Path::new).filter(|p| p.exists()) {
+        return Err(places::taken(path));
+    }
     let (files, bytes) = measure(&p.share);
     eprintln!(
         "share   {}    {}, {}, none of them will be moved or changed",
@@ -150,14 +155,13 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
     make_folders(&p)?;
     let config = write_config(&places, &p, &remotes)?;
-    let share = open::disk(&config.share, &places)?;
-    scan::mark_root(&share, &vault)?;
     let mut v = open::assemble(places, config, lock, master, vault)?;
+    scan::mark_root(&v.device.share, &vault)?;
     if checked {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
     }
     round::found(&mut v.device)?;
-    first_sync(v, |v, n| {
+    first_sync(v, &mut nodes, |v, n| {
         println!(
             "done: {} {} encrypted{}",
             voice::files(n),
@@ -169,14 +173,6 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
             None => println!("  a storage node      sharelock remote add --create NAME URL"),
         }
     })
-}
-
-/// A local path as an absolute one, for it stands in the configuration.
-fn absolute(url: &str, places: &Places) -> String {
-    match nodes::local_path(url, places) {
-        Some(path) if !url.starts_with("file://") => path.display().to_string(),
-        _ => url.to_string(),
-    }
 }
 
 fn measure(dir: &Path) -> (u64, u64) {
@@ -198,22 +194,24 @@ fn measure(dir: &Path) -> (u64, u64) {
 }
 
 fn keep_key(places: &Places, secrets: &Secrets, master: &Master, vault: &Id, without_password: bool) -> Result<()> {
-    if without_password {
-        secret::write_unlocked(places, master, vault)?;
-        if secrets.password_file.is_none() && !secret::can_ask() {
-            return Ok(()); // A machine without a keyboard: no password at all.
-        }
+    // A machine without a keyboard: no password at all.
+    let none = without_password && secrets.password_file.is_none() && !secret::can_ask();
+    if !none {
+        let password = secret::new_password(secrets)?;
+        let file = keyfile::seal(master, vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
+        places::write_private(&places.key, &file)?;
     }
-    let password = secret::new_password(secrets)?;
-    let file = keyfile::seal(master, vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
-    places::write_private(&places.key, &file)
+    match without_password {
+        true => secret::write_unlocked(places, master, vault),
+        false => Ok(()),
+    }
 }
 
 /// Shows or writes the recovery key; true if the user has shown to have it.
 fn give_recovery(master: &Master, out: Option<&str>) -> Result<bool> {
     if let Some(path) = out {
         let path = std::path::absolute(path)?;
-        places::write_private(&path, secret::recovery_text(master).as_bytes())?;
+        places::write_new(&path, secret::recovery_text(master).as_bytes())?;
         eprintln!("the recovery key is in {}: keep it away from this machine", path.display());
         return Ok(false);
     }
@@ -243,8 +241,8 @@ fn give_recovery(master: &Master, out: Option<&str>) -> Result<bool> {
     Ok(false)
 }
 
-fn first_sync(mut v: Vault, done: impl FnOnce(&Vault, u64)) -> Result<u8> {
-    let out = sync::round(&mut v)?;
+fn first_sync(mut v: Vault, nodes: &mut [StorageNode<Node>], done: impl FnOnce(&Vault, u64)) -> Result<u8> {
+    let out = sync::round(&mut v, nodes)?;
     for p in &v.device.report.problems {
         eprint!("{}", voice::problem(p));
     }
@@ -268,7 +266,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     places.make()?;
     let lock = places.lock()?;
     eprintln!("device  {}   (another name: --device NAME)", p.device);
-    let remote = Configured { name: "origin".into(), url: absolute(&a.url, &places) };
+    let remote = Configured { name: "origin".into(), url: nodes::absolute(&a.url, &places) };
     let mut node = nodes::open(&remote, &places)?;
     let refs = nodes::let_in(&mut node, &places, &p.device)?;
     let Some(head) = refs.get(MAIN).copied() else {
@@ -283,46 +281,44 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     }
     let had_secure = p.secure.exists();
     make_folders(&p)?;
-    let got = fetch_and_unlock(&places, &p, &a, &mut node, &head);
+    let got = fetch_and_unlock(&places, &p, &a, &mut node, &head).and_then(|(master, vault)| {
+        keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
+        Ok((master, vault))
+    });
     let (master, vault) = match got {
         Ok(got) => got,
         Err(e) => {
-            // Only ciphertext that was just fetched lies there.
-            let _ = if had_secure { std::fs::remove_dir_all(p.secure.join(".git")) } else { std::fs::remove_dir_all(&p.secure) };
+            // Only ciphertext that was just fetched lies in .git. What somebody else has put beside it meanwhile stays.
+            let _ = std::fs::remove_dir_all(p.secure.join(".git"));
+            if !had_secure {
+                let _ = std::fs::remove_dir(&p.secure);
+            }
             return Err(e);
         }
     };
-    keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
     let config = write_config(&places, &p, std::slice::from_ref(&remote))?;
-    let share = open::disk(&config.share, &places)?;
-    scan::mark_root(&share, &vault)?;
     let (had, _) = measure(&config.share);
-    if had > 1 {
+    if had > 0 {
         eprintln!(
             "{} has {} already: what is the same as in the vault is not fetched, what is only here is added,",
             places.short(&config.share),
-            voice::files(had - 1)
+            voice::files(had)
         );
         eprintln!("  and of what differs both versions are kept");
     }
     let mut v = open::assemble(places, config, lock, master, vault)?;
+    scan::mark_root(&v.device.share, &vault)?;
     if a.key_file.is_none() {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
     }
     let c = crate::mirror::commit::open(&v.device.git, &v.device.keys, &vault, &head)?;
     let by = c.details.device_name.as_ref().map_or("several devices", |n| n.as_str()).to_string();
     eprintln!("the vault is at change {}, made by {by} {}", voice::count(c.details.height), voice::time(c.details.time));
-    first_sync(v, |_, n| println!("done: this device has everything: {}", voice::files(n)))
+    first_sync(v, std::slice::from_mut(&mut node), |_, n| println!("done: this device has everything: {}", voice::files(n)))
 }
 
 /// Fetches the history, so that the key can be checked against the vault it is for.
-fn fetch_and_unlock(
-    places: &Places,
-    p: &Plan,
-    a: &Join,
-    node: &mut round::StorageNode<nodes::Node>,
-    head: &crate::id::Oid,
-) -> Result<(Master, Id)> {
+fn fetch_and_unlock(places: &Places, p: &Plan, a: &Join, node: &mut StorageNode<Node>, head: &crate::id::Oid) -> Result<(Master, Id)> {
     let secure = open::disk(&p.secure, places)?;
     let git = open::repository(&secure)?;
     let mut ingest = git.ingest()?;

@@ -1,10 +1,11 @@
 //! `sync` and `status`.
 
 use super::args::Status;
+use super::nodes::Node;
 use super::open::{self, Vault, key};
 use super::places::Places;
 use super::voice;
-use crate::agent::round::{self, Outcome};
+use crate::agent::round::{self, Outcome, StorageNode};
 use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Kind, Result};
 use crate::files::real::Disk;
@@ -23,7 +24,8 @@ pub fn sync(mut v: Vault) -> Result<u8> {
     if v.rebuilt {
         eprintln!("the state database was damaged and is made anew; the old one is kept beside it");
     }
-    let out = round(&mut v)?;
+    let mut nodes = v.nodes()?;
+    let out = round(&mut v, &mut nodes)?;
     for p in &v.device.report.problems {
         eprint!("{}", voice::problem(p));
     }
@@ -56,9 +58,8 @@ fn stored(nodes: usize) -> String {
 }
 
 /// Runs a round and notes for `status` what came of it.
-pub fn round(v: &mut Vault) -> Result<Outcome> {
-    let mut nodes = v.nodes()?;
-    let result = round::run(&mut v.device, &mut nodes);
+pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> {
+    let result = round::run(&mut v.device, nodes);
     let now = System.now();
     if let Ok(out) = &result {
         for n in &out.nodes {

@@ -311,6 +311,7 @@ impl Channel {
         let limit = Duration::from_millis(self.session.timeout().into());
         let mut words = [0u8; 1024];
         loop {
+            let left = limit.checked_sub(start.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
             match self.inner.stderr().read(&mut words) {
                 Ok(0) => {}
                 Ok(n) => {
@@ -331,7 +332,6 @@ impl Channel {
                 }
                 done => return done,
             }
-            let left = limit.checked_sub(start.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
             wait(&self.socket, self.session.block_directions(), left.min(LOOK_AGAIN))?;
         }
     }

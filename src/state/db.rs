@@ -210,7 +210,9 @@ fn put_aside(path: &Path) -> std::io::Result<()> {
         PathBuf::from(s)
     };
     let n = (1u32..).find(|n| !with(&format!(".damaged-{n}")).exists()).unwrap_or(u32::MAX);
-    for suffix in ["-wal", "-shm", ""] {
+    // The database first: if this stops in between, SQLite drops a log that stands beside an empty database, but would
+    // take a database without its log for whole, and be behind.
+    for suffix in ["", "-wal", "-shm"] {
         match std::fs::rename(with(suffix), with(&format!(".damaged-{n}{suffix}"))) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             done => done?,

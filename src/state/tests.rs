@@ -413,3 +413,17 @@ mod twin {
         }
     }
 }
+
+/// What `put_aside` may leave if it is stopped in between.
+#[test]
+fn a_log_beside_no_database_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (dir.path().join("old.db"), dir.path().join("new.db"));
+    let mut db = Db::open(&old).unwrap();
+    db.set_value("k", Some(b"v")).unwrap();
+    db.commit().unwrap();
+    let log = std::fs::read(dir.path().join("old.db-wal")).unwrap();
+    assert!(!log.is_empty(), "the commit is in the log only");
+    std::fs::write(dir.path().join("new.db-wal"), &log).unwrap();
+    assert_eq!(Db::open(&new).unwrap().value("k").unwrap(), None);
+}
