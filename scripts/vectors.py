@@ -238,6 +238,7 @@ def open_head(keys, fid, kind, obj):
     need(abs(h["s"]) <= 1 << 40, "limit", "time")
     need(h["size"] <= 1 << 44, "limit", "size")
     need(h["kind"] != 1 or 1 <= h["size"] <= 4095, "form", "link")
+    need(h["generation"] <= 1 << 62, "limit", "generation")
     need((h["generation"] == 0) == keeper, "form", "generation")
     need(-1440 <= h["offset"] <= 1440, "form", "offset")
     large = padded(h["size"]) > MIB
@@ -795,6 +796,7 @@ def make():
               ("a time after the limit", "limit", dict(s=(1 << 40) + 1)), ("a time before the limit", "limit", dict(s=-(1 << 40) - 1)),
               ("a size above the limit", "limit", dict(size=(1 << 44) + 1, segment=20)), ("an empty link", "form", dict(kind=1, flags=0, size=0)),
               ("a link of 4096 bytes", "form", dict(kind=1, flags=0, size=4096)), ("generation 0", "form", dict(generation=0)),
+              ("a generation above the limit", "limit", dict(generation=(1 << 62) + 1)),
               ("an offset of a day and a minute", "form", dict(offset=1441)), ("a segment size in a small file", "form", dict(segment=20)),
               ("reserved bytes", "form", dict(reserved=bytes(12) + b"\1")), ("a size that the length does not fit", "form", dict(size=5000)),
               ("a large file's size", "form", dict(size=MIB + 1, segment=20)),

@@ -14,6 +14,13 @@ pub struct Time {
     pub ns: u32,
 }
 
+impl Time {
+    /// The nearest time that a file head can say (FORMAT 6): some disks keep later ones.
+    pub fn sealable(self) -> Time {
+        Time { s: self.s.clamp(-(1 << 40), 1 << 40), ..self }
+    }
+}
+
 /// The clock seam.
 pub trait Clock {
     /// Now, by the wall clock.

@@ -222,6 +222,62 @@ fn without_a_password_on_a_machine_without_a_keyboard() {
 }
 
 #[test]
+fn nothing_of_the_users_is_written_over() {
+    let a = Home::new();
+    a.write("x", "x");
+    a.write("precious", "somebody's only copy");
+    let precious = a.share("precious").display().to_string();
+    let node = a.path("node.git").display().to_string();
+    let r = a.run(["init", "--device", "alpha", "--remote", &node, "--create", "--recovery-key-out", &precious]);
+    assert!(r.code == 2 && r.err.contains("is there already"), "{}", r.err);
+    assert_eq!(a.read("precious"), "somebody's only copy");
+    a.init(&node); // Nothing was left that is in its way.
+    let r = a.run(["key", "export", &precious]);
+    assert!(r.code == 2 && r.err.contains("is there already"), "{}", r.err);
+    assert_eq!(a.read("precious"), "somebody's only copy");
+}
+
+#[test]
+fn a_password_that_cannot_be_set_leaves_the_key() {
+    let a = Home::new();
+    a.write("x", "x");
+    std::fs::remove_file(a.path("pw")).unwrap();
+    let run = |args: &[&str]| {
+        let mut c = std::process::Command::new(support::PROGRAM);
+        c.env_clear().env("HOME", a.dir.path()).args(args).stdin(std::process::Stdio::null());
+        support::ran(c.output().unwrap())
+    };
+    let r = run(&["init", "--device", "pi", "--start-without-password", "--recovery-key-out", &a.path("rk").display().to_string()]);
+    assert_eq!(r.code, 0, "{}", r.err);
+    let unlocked = a.path(".config/sharelock/unlocked.key");
+    assert!(unlocked.exists() && !a.path(".config/sharelock/vault.key").exists(), "the only key of this device");
+    assert_ne!(run(&["passwd"]).code, 0, "there is nobody to ask");
+    assert!(unlocked.exists());
+    assert_eq!(run(&["sync"]).code, 0);
+    a.write("../new", "a password\n");
+    let new = a.path("new").display().to_string();
+    let r = run(&["passwd", "--new-password-file", &new]);
+    assert_eq!(r.code, 0, "{}", r.err);
+    assert!(!unlocked.exists(), "from now on the password is needed");
+    assert_eq!(run(&["--password-file", &new, "sync"]).code, 0);
+}
+
+/// A failed join leaves what somebody put beside the fetched history.
+#[test]
+fn a_join_that_fails_can_be_done_again() {
+    let (a, b) = (Home::new(), Home::new());
+    a.write("x", "x");
+    let node = a.path("node.git").display().to_string();
+    a.init(&node);
+    b.write("../wrong", "AAAA\n");
+    let r = b.run(["join", &node, "--device", "beta", "--recovery-key-file", &b.path("wrong").display().to_string()]);
+    assert_ne!(r.code, 0);
+    assert!(!b.path("secure").exists());
+    b.join(&node, &a, "beta");
+    assert_equal_trees(&a.path("share"), &b.path("share"));
+}
+
+#[test]
 fn a_mistyped_verb_is_guessed_and_nothing_else_is() {
     let a = Home::new();
     let r = a.run(["statsu"]);

@@ -221,3 +221,48 @@ fn old_and_altered_files_in_secure_are_not_taken_over() {
     assert_eq!(s.b.read("x.txt"), "by rsync\n");
     assert_eq!(git(&s.b.path("secure"), &["fsck", "--strict"]).code, 0);
 }
+
+#[test]
+fn a_lost_or_damaged_long_name_is_no_deletion() {
+    let s = set();
+    let (name, dir) = ("a long name ".repeat(15), "a long folder ".repeat(13));
+    s.b.write(&name, "kept\n");
+    s.b.write(&format!("{dir}/inside"), "kept too\n");
+    s.b.ok(["sync"]);
+    let (before, head) = (tree(&s.b.path("share")), s.head());
+    let secure = s.b.path("secure");
+    let longs = || -> Vec<PathBuf> {
+        let all = std::fs::read_dir(&secure).unwrap().map(|e| e.unwrap().path());
+        let mut all: Vec<PathBuf> = all.filter(|p| p.extension().is_some_and(|e| e == "n")).collect();
+        all.sort();
+        all
+    };
+    let names = longs();
+    assert_eq!(names.len(), 2);
+    for damage in [None, Some("damaged")] {
+        for p in &names {
+            match damage {
+                None => std::fs::remove_file(p).unwrap(),
+                Some(text) => std::fs::write(p, text).unwrap(),
+            }
+        }
+        s.b.ok(["sync"]);
+        assert_eq!((tree(&s.b.path("share")), s.head()), (before.clone(), head.clone()), "{damage:?}");
+        assert_eq!(longs(), names, "{damage:?}: they are made again");
+        s.b.ok(["verify"]);
+    }
+}
+
+/// After `cp -a`, a backup or a `touch`, everything is read once, and not at each sync for ever.
+#[test]
+fn stats_that_changed_without_the_contents_are_taken_anew() {
+    let s = set();
+    let secure = s.b.path("secure");
+    let x = secure.join(s.b.ok(["name", "encrypt", "x.txt"]).trim());
+    let past = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    std::fs::File::options().write(true).open(&x).unwrap().set_modified(past).unwrap();
+    let differs = || git(&secure, &["diff-files", "--quiet"]).code != 0;
+    assert!(differs(), "git compares stats");
+    s.b.ok(["sync"]);
+    assert!(!differs(), "the index knows the new one");
+}

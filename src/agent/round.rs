@@ -261,7 +261,7 @@ fn fast_forward<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C,
     secure::set_pending(d, &to)?;
     d.state.set_value(key::EVEN, None)?;
     d.state.commit()?;
-    secure::bring(d)
+    secure::bring_next(d, &to, &tree)
 }
 
 /// Step 3: the share against head. Gives the number of commits made.

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::{Id, Oid};
 use crate::mirror::commit::Commit;
+use crate::mirror::overlay::Rows;
 use crate::mirror::restore::restore_version;
 use crate::mirror::versions::{self, Change, How};
 use crate::mirror::{content, scan};
@@ -324,17 +325,12 @@ pub fn undo(mut v: Vault) -> Result<u8> {
     };
     let mut n = 0;
     if stop.sending {
-        let mut after = None;
-        loop {
-            let rows = v.device.state.rows(Table::Anc, after.as_ref(), 256)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.place.clone());
-            for row in rows {
-                let Some(Node::File(version)) = row.here().cloned() else { continue };
-                let Some(path) = crate::mirror::overlay::Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
-                if bring_back(&mut v.device, &path, &version, row.seen.as_ref())? {
-                    n += 1;
-                }
+        let mut rows = Rows::of(Table::Anc);
+        while let Some(row) = rows.next(&v.device.state)? {
+            let Some(Node::File(version)) = row.here().cloned() else { continue };
+            let Some(path) = crate::mirror::overlay::Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
+            if bring_back(&mut v.device, &path, &version, row.seen.as_ref())? {
+                n += 1;
             }
         }
     } else if let Some((_, held)) = crate::mirror::brake::incoming(&v.device)? {

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::real::Disk;
 use crate::git::store::{Store, dir_at};
 use crate::id::Oid;
+use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::{Problem, history};
 use crate::path::RelPath;
 use crate::state::db::Db;
@@ -210,17 +211,13 @@ fn pending(state: &Db, places: &Places, config: &crate::config::Config) -> Resul
 /// Paths of head that have a conflict copy.
 pub fn conflict_paths<S: State>(state: &S) -> Result<Vec<RelPath>> {
     let mut out = Vec::new();
-    let mut after = None;
-    loop {
-        let rows = state.rows(Table::Head, after.as_ref(), 256)?;
-        let Some(last) = rows.last() else { return Ok(out) };
-        after = Some(last.place.clone());
-        for row in rows {
-            if row.here().is_some_and(|n| !n.is_dir()) && conflict::parse(&row.place.name).is_some() {
-                out.extend(crate::mirror::overlay::Overlay::HEAD.path(state, &row.place)?);
-            }
+    let mut rows = Rows::of(Table::Head);
+    while let Some(row) = rows.next(state)? {
+        if row.here().is_some_and(|n| !n.is_dir()) && conflict::parse(&row.place.name).is_some() {
+            out.extend(Overlay::HEAD.path(state, &row.place)?);
         }
     }
+    Ok(out)
 }
 
 /// The error of a verb that needs a vault with at least one commit.

@@ -7,11 +7,11 @@ use crate::agent::{exchange, round};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::git::{Type, limit, object};
-use crate::mirror::overlay::Overlay;
+use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::worktree::{self, Difference};
 use crate::mirror::{content, history, secure, versions};
 use crate::path::printable;
-use crate::state::{State, Table};
+use crate::state::Table;
 use serde_json::json;
 
 /// Runs it. Exit code 6 if something is wrong.
@@ -20,18 +20,13 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
     let head = round::head(&v.device)?.ok_or_else(sync::nothing_yet)?;
     let mut bad: Vec<(String, String)> = Vec::new();
     let mut files = 0u64;
-    let mut after = None;
-    loop {
-        let rows = v.device.state.rows(Table::Head, after.as_ref(), 256)?;
-        let Some(last) = rows.last() else { break };
-        after = Some(last.place.clone());
-        for row in rows {
-            let Some(version) = row.here().and_then(|n| n.file()) else { continue };
-            files += 1;
-            if let Err(e) = content::plaintext(&v.device.git, &v.device.keys, version, &mut |_| Ok(())) {
-                let path = Overlay::HEAD.path(&v.device.state, &row.place)?.map_or("?".into(), |p| p.to_string());
-                bad.push((path, e.to_string()));
-            }
+    let mut rows = Rows::of(Table::Head);
+    while let Some(row) = rows.next(&v.device.state)? {
+        let Some(version) = row.here().and_then(|n| n.file()) else { continue };
+        files += 1;
+        if let Err(e) = content::plaintext(&v.device.git, &v.device.keys, version, &mut |_| Ok(())) {
+            let path = Overlay::HEAD.path(&v.device.state, &row.place)?.map_or("?".into(), |p| p.to_string());
+            bad.push((path, e.to_string()));
         }
     }
     // Every seal, and every object that the history names.
@@ -103,7 +98,7 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
 
 /// Secure against head's tree, every content read.
 fn compare_all(v: &Vault) -> Result<Vec<(Vec<u8>, Difference)>> {
-    let mut out = worktree::compare(&v.device)?;
+    let mut out = worktree::compare(&v.device)?.differs;
     let Some(mut index) = v.device.git.index()? else { return Ok(out) };
     let mut entry = crate::git::index::Entry::default();
     while index.next(&mut entry)? {

@@ -8,6 +8,9 @@ use crate::error::{Class, Error, Result};
 use crate::id::{Id, Oid};
 use crate::tree::{FileKind, Version, Writer};
 
+/// The greatest generation: nobody reaches it by counting, and one more is still a number.
+pub const MAX_GENERATION: u64 = 1 << 62;
+
 /// Bytes of a sealed head: a tag of 32, a record of 128.
 pub const SEALED: usize = 160;
 
@@ -179,6 +182,9 @@ impl FileHead {
             return Err(limit("size"));
         }
         let generation = u64_at(40);
+        if generation > MAX_GENERATION {
+            return Err(limit("generation"));
+        }
         let offset = i16::from_be_bytes([r[112], r[113]]);
         if !(-1440..=1440).contains(&offset) {
             return Err(form("offset from UTC"));

@@ -1,7 +1,7 @@
 //! Writing sealed trees and commits: from `Next` over `Head` to git objects.
 
 use super::Device;
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Rows};
 use super::packs::Packs;
 use super::sealed;
 use crate::clock::{Clock, Random, Time};
@@ -108,21 +108,17 @@ pub fn write_trees<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, 
 /// The directories whose git tree changes: those that hold a difference, and all above them.
 fn dirty_dirs<S: State>(state: &S) -> Result<BTreeSet<Id>> {
     let mut dirty = BTreeSet::from([Id::ROOT]);
-    let mut after: Option<Place> = None;
-    loop {
-        let rows = state.rows(Table::Next, after.as_ref(), 256)?;
-        let Some(last) = rows.last() else { return Ok(dirty) };
-        after = Some(last.place.clone());
-        for row in rows {
-            let mut at = row.place.dir;
-            while dirty.insert(at) {
-                match Overlay::NEXT.dir(state, at)? {
-                    Some(up) => at = up.place.dir,
-                    None => break, // A directory that is gone with what it held.
-                }
+    let mut rows = Rows::of(Table::Next);
+    while let Some(row) = rows.next(state)? {
+        let mut at = row.place.dir;
+        while dirty.insert(at) {
+            match Overlay::NEXT.dir(state, at)? {
+                Some(up) => at = up.place.dir,
+                None => break, // A directory that is gone with what it held.
             }
         }
     }
+    Ok(dirty)
 }
 
 /// A commit that is sealed and verified by itself.

@@ -5,7 +5,8 @@
 //! entry counts as deleted (unless the brake stops that), and deleted plaintext stays in the history.
 
 use super::commit::{self, Says, entry_name, keeper};
-use super::overlay::Overlay;
+use super::content::GitParts;
+use super::overlay::{Overlay, Rows};
 use super::packs::Packs;
 use super::worktree;
 use super::{Device, Problem, secure};
@@ -27,18 +28,24 @@ use std::io::Read;
 /// Compares secure with head's tree, takes over what others changed there, and reports what cannot be. Gives the number
 /// of commits made.
 pub fn look<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u32> {
-    let differs = worktree::compare(d)?;
-    if differs.is_empty() {
+    let found = worktree::compare(d)?;
+    if !found.refreshed.is_empty()
+        && let Some(head) = secure::oid_value(&d.state, key::HEAD)?
+    {
+        worktree::write_index(d, &secure::tree_of(d, &head)?, &found.refreshed)?;
+    }
+    if found.differs.is_empty() {
         return Ok(0);
     }
-    let mut look = Look { packs: Packs::new(&d.git), dirs: BTreeMap::new(), seen: BTreeSet::new() };
+    let mut look = Look { packs: Packs::new(&d.git), dirs: BTreeMap::new(), seen: BTreeSet::new(), looked: Vec::new() };
     look.seen.insert(Id::ROOT);
-    for (path, _) in &differs {
+    for (path, _) in &found.differs {
         look.locate(d, path)?;
     }
     d.state.clear(Table::Next)?;
     while let Some((dir, at)) = look.dirs.pop_first() {
-        look.directory(d, dir, at)?;
+        look.directory(d, dir, at.clone())?;
+        look.looked.push((dir, at));
     }
     look.lost_directories(d)?;
     look.take_over(d)
@@ -50,6 +57,8 @@ struct Look<F: Files> {
     dirs: BTreeMap<Id, F::Dir>,
     /// Directories that stand somewhere in secure.
     seen: BTreeSet<Id>,
+    /// Directories that were read.
+    looked: Vec<(Id, F::Dir)>,
 }
 
 impl<F: Files> Look<F> {
@@ -105,7 +114,20 @@ impl<F: Files> Look<F> {
                 Ok(opened) => opened,
                 Err(e) if e.is_stopped() => return Err(e),
                 Err(e) => {
-                    report(d, &entry, &format!("was put there by others and is not touched ({e})"));
+                    // A long entry of head's whose `.n` is lost or damaged is there all the same, and `mend` writes that.
+                    let known = Overlay::HEAD
+                        .list(&d.state, id)?
+                        .into_iter()
+                        .find(|row| row.here().is_some_and(|n| entry_name(&d.keys, &row.place, n).entry.as_bytes() == &*entry));
+                    match known.as_ref().map(|row| (&row.place.name, row.here())) {
+                        Some((name, Some(node))) => {
+                            if node.is_dir() {
+                                self.seen.insert(node.id());
+                            }
+                            here.insert(name.clone(), node.clone());
+                        }
+                        _ => report(d, &entry, &format!("was put there by others and is not touched ({e})")),
+                    }
                     continue;
                 }
             };
@@ -124,9 +146,13 @@ impl<F: Files> Look<F> {
                     losers.push((name, v));
                 }
                 (Some(Node::Dir { id: a, .. }), Node::Dir { id: b, .. }) => {
-                    // The smaller id stands for both; the other's files are brought over by the next rounds.
-                    here.insert(name, Node::Dir { id: a.min(b), tree: Oid::ZERO });
-                    report(d, &entry, "stands twice: two directories have one name");
+                    // Head's stays, else the smaller id; the other one is left in secure as it is.
+                    let head = d.state.get(Table::Head, &place)?.and_then(|r| r.here().map(Node::id));
+                    let stays = if head == Some(a) || head == Some(b) { head.unwrap_or(a) } else { a.min(b) };
+                    let other = if stays == a { b } else { a };
+                    self.dirs.remove(&other);
+                    here.insert(name, Node::Dir { id: stays, tree: Oid::ZERO });
+                    report(d, &entry, "stands twice: two directories have one name; one of them counts");
                 }
                 (Some(Node::File(a)), Node::File(b)) => {
                     let a_first = (std::cmp::Reverse(a.generation), a.id) <= (std::cmp::Reverse(b.generation), b.id);
@@ -192,6 +218,13 @@ impl<F: Files> Look<F> {
             }
             return Ok(Some(Node::Dir { id: opened.id, tree: Oid::ZERO }));
         }
+        // What is byte for byte head's object needs no opening.
+        if opened.kind == EntryKind::Small
+            && let Some(Node::File(v)) = &old
+            && secure::blob_at(&d.secure, dir, entry)? == Some(v.oid)
+        {
+            return Ok(old);
+        }
         let version = match opened.kind {
             EntryKind::Small => self.small(d, dir, entry, &opened.id),
             _ => self.large(d, dir, entry, &opened.id),
@@ -223,7 +256,6 @@ impl<F: Files> Look<F> {
         let inner = d.secure.open_dir(dir, entry)?;
         let parts = DiskParts { files: &d.secure, dir: inner };
         let reader = Reader::open(&d.keys, id, &parts)?;
-        let mut plain = Vec::new();
         let mut top = TreeBuilder::default();
         let mut groups: BTreeMap<String, TreeBuilder> = BTreeMap::new();
         let mut put = |packs: &mut Packs<F>, part: Part| -> Result<()> {
@@ -237,7 +269,6 @@ impl<F: Files> Look<F> {
         };
         put(&mut self.packs, Part::Head)?;
         for s in 0..reader.segments() {
-            reader.read_segment(s, &mut plain)?;
             put(&mut self.packs, Part::Segment(s))?;
             if s > 0 && s % 256 == 0 {
                 put(&mut self.packs, Part::Index(s / 256))?;
@@ -249,21 +280,19 @@ impl<F: Files> Look<F> {
             top.add_tree(name.as_bytes(), oid)?;
         }
         let oid = self.packs.add(Type::Tree, &top.finish()?)?;
+        // What is verified is what is committed, not what stands on the disk: somebody may still be writing there.
+        self.packs.close()?;
+        Reader::open(&d.keys, id, GitParts::new(&d.git, oid)?)?.verify_all()?;
         head.to_version(oid).ok_or_else(|| Error::integrity(crate::error::Class::Form, "a keeper as a large file"))
     }
 
     /// Directories that stand nowhere any more: what they held is gone, too.
     fn lost_directories<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
         let mut lost: Vec<Id> = Vec::new();
-        let mut after: Option<Place> = None;
-        loop {
-            let rows = d.state.rows(Table::Next, after.as_ref(), 256)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.place.clone());
-            for row in rows {
-                if let Some(Node::Dir { id, .. }) = d.state.get(Table::Head, &row.place)?.as_ref().and_then(|r| r.here()) {
-                    lost.push(*id);
-                }
+        let mut rows = Rows::of(Table::Next);
+        while let Some(row) = rows.next(&d.state)? {
+            if let Some(Node::Dir { id, .. }) = d.state.get(Table::Head, &row.place)?.as_ref().and_then(|r| r.here()) {
+                lost.push(*id);
             }
         }
         while let Some(dir) = lost.pop() {
@@ -290,7 +319,7 @@ impl<F: Files> Look<F> {
         }
         if secure::nothing_next(&mut d.state)? {
             self.packs.finish()?;
-            return mend(d).map(|()| 0);
+            return mend(d, self.looked).map(|()| 0);
         }
         let parent = secure::oid_value(&d.state, key::HEAD)?;
         let tree = commit::write_trees(d, &mut self.packs)?;
@@ -304,34 +333,34 @@ impl<F: Files> Look<F> {
     }
 }
 
-/// Head's tree is right, but secure lacks something that holds no plaintext, or has a keeper too many.
-fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+/// Head's tree is right, but secure lacks something that holds no plaintext, or has a keeper too many, in one of the
+/// directories that were looked at.
+fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, looked: Vec<(Id, F::Dir)>) -> Result<()> {
     let Some(head) = secure::oid_value(&d.state, key::HEAD)? else { return Ok(()) };
-    secure::put(d, &d.secure.root(), super::sealed::VAULT, &d.keys.vault_file(&d.vault))?;
-    let mut todo = vec![(Id::ROOT, d.secure.root())];
-    while let Some((id, dir)) = todo.pop() {
+    let mut mended = secure::put(d, &d.secure.root(), super::sealed::VAULT, &d.keys.vault_file(&d.vault))?;
+    for (id, dir) in looked {
+        if id != Id::ROOT && Overlay::HEAD.dir(&d.state, id)?.is_none() {
+            continue;
+        }
         let rows = Overlay::HEAD.list(&d.state, id)?;
         let (sealed, object) = keeper(&d.keys, &id)?;
         if id != Id::ROOT && rows.is_empty() {
-            secure::put(d, &dir, sealed.entry.as_bytes(), &object)?;
+            mended |= secure::put(d, &dir, sealed.entry.as_bytes(), &object)?;
         } else if d.secure.stat(&dir, sealed.entry.as_bytes())?.is_some() {
             d.secure.unlink(&dir, sealed.entry.as_bytes())?;
+            mended = true;
         }
         for row in rows {
             let Some(node) = row.here() else { continue };
-            let name = entry_name(&d.keys, &row.place, node);
-            if let Some((long, content)) = &name.long {
-                secure::put(d, &dir, long.as_bytes(), content)?;
-            }
-            if let Node::Dir { id, .. } = node
-                && let Ok(inner) = d.secure.open_dir(&dir, name.entry.as_bytes())
-            {
-                todo.push((*id, inner));
+            if let Some((long, content)) = &entry_name(&d.keys, &row.place, node).long {
+                mended |= secure::put(d, &dir, long.as_bytes(), content)?;
             }
         }
     }
-    let root = secure::tree_of(d, &head)?;
-    worktree::write_index(d, &root)
+    match mended {
+        true => worktree::write_index(d, &secure::tree_of(d, &head)?, &worktree::Stats::new()),
+        false => Ok(()),
+    }
 }
 
 /// FORMAT 10: a changed file must have a generation above every one that this device knows for its id; a known id may

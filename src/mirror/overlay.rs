@@ -3,7 +3,7 @@
 
 use crate::error::{Class, Error, Result};
 use crate::id::Id;
-use crate::path::{Name, RelPath};
+use crate::path::RelPath;
 use crate::state::{Row, State, Table};
 use crate::tree::Place;
 
@@ -83,14 +83,14 @@ impl Overlay {
 
     /// Calls `each` for every row of a directory in order of names. `each` must not change the tables.
     pub fn children<S: State>(&self, state: &S, dir: Id, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        let mut base = Pages::new(self.base, dir);
+        let mut base = Rows::within(self.base, dir);
         let Some(scratch) = self.scratch else {
             while let Some(row) = base.next(state)? {
                 each(row)?;
             }
             return Ok(());
         };
-        let mut over = Pages::new(scratch, dir);
+        let mut over = Rows::within(scratch, dir);
         let (mut a, mut b) = (base.next(state)?, over.next(state)?);
         loop {
             let order = match (&a, &b) {
@@ -122,7 +122,7 @@ impl Overlay {
 
     /// True if a directory holds nothing.
     pub fn is_empty<S: State>(&self, state: &S, dir: Id) -> Result<bool> {
-        let mut base = Pages::new(self.base, dir);
+        let mut base = Rows::within(self.base, dir);
         while let Some(row) = base.next(state)? {
             match self.scratch {
                 Some(scratch) if state.get(scratch, &row.place)?.is_some() => {}
@@ -130,7 +130,7 @@ impl Overlay {
             }
         }
         let Some(scratch) = self.scratch else { return Ok(true) };
-        let mut over = Pages::new(scratch, dir);
+        let mut over = Rows::within(scratch, dir);
         while let Some(row) = over.next(state)? {
             if row.here().is_some() {
                 return Ok(false);
@@ -140,49 +140,52 @@ impl Overlay {
     }
 }
 
-/// The rows of one directory, a page at a time.
-struct Pages {
+/// The rows of a table in order of places, a page at a time; the table may change between two rows, but not the order
+/// of what is still to come.
+pub struct Rows {
     table: Table,
-    dir: Id,
+    dir: Option<Id>,
     page: std::vec::IntoIter<Row>,
-    last: Option<Name>,
+    last: Option<Place>,
     done: bool,
 }
 
-impl Pages {
-    fn new(table: Table, dir: Id) -> Pages {
-        Pages { table, dir, page: Vec::new().into_iter(), last: None, done: false }
+impl Rows {
+    /// All rows of a table.
+    pub fn of(table: Table) -> Rows {
+        Rows { table, dir: None, page: Vec::new().into_iter(), last: None, done: false }
     }
 
-    fn next<S: State>(&mut self, state: &S) -> Result<Option<Row>> {
+    /// Those of one directory.
+    fn within(table: Table, dir: Id) -> Rows {
+        Rows { dir: Some(dir), ..Rows::of(table) }
+    }
+
+    /// The next row.
+    pub fn next<S: State>(&mut self, state: &S) -> Result<Option<Row>> {
         if let Some(row) = self.page.next() {
             return Ok(Some(row));
         }
         if self.done {
             return Ok(None);
         }
-        let rows = state.children(self.table, self.dir, self.last.as_ref(), PAGE)?;
+        let last = self.last.as_ref();
+        let rows = match self.dir {
+            Some(dir) => state.children(self.table, dir, last.map(|p| &p.name), PAGE)?,
+            None => state.rows(self.table, last, PAGE)?,
+        };
         self.done = rows.len() < PAGE;
-        self.last = rows.last().map(|r| r.place.name.clone());
+        self.last = rows.last().map(|r| r.place.clone());
         self.page = rows.into_iter();
         Ok(self.page.next())
     }
 }
 
-/// Calls `each` for every row of a whole table, in order of places, a page at a time; `each` may change the database,
-/// but not the order of what is still to come.
+/// Calls `each` for every row of a whole table ([`Rows`]).
 pub fn each_row<S: State>(state: &mut S, table: Table, mut each: impl FnMut(&mut S, Row) -> Result<()>) -> Result<()> {
-    let mut after: Option<Place> = None;
-    loop {
-        let rows = state.rows(table, after.as_ref(), PAGE)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some(last.place.clone());
-        let end = rows.len() < PAGE;
-        for row in rows {
-            each(state, row)?;
-        }
-        if end {
-            return Ok(());
-        }
+    let mut rows = Rows::of(table);
+    while let Some(row) = rows.next(state)? {
+        each(state, row)?;
     }
+    Ok(())
 }

@@ -107,8 +107,8 @@ fn to_next<F: Files, S: State, C: Clock, R: Random>(
     let mut differs = false;
     for (place, node) in merged.tree.iter() {
         let mut node = node.clone();
+        let head = d.state.get(Table::Head, place)?;
         if let Node::File(v) = &mut node {
-            let head = d.state.get(Table::Head, place)?;
             if let Some(source) = merged.reseal.get(place) {
                 *v = stage::reseal(d, packs, v, source)?;
             } else if v.oid == Oid::ZERO {
@@ -122,7 +122,7 @@ fn to_next<F: Files, S: State, C: Clock, R: Random>(
             }
             v.generation = v.generation.max(1);
         }
-        let same = match (d.state.get(Table::Head, place)?.as_ref().and_then(|h| h.here()), &node) {
+        let same = match (head.as_ref().and_then(|h| h.here()), &node) {
             (Some(Node::Dir { id: a, .. }), Node::Dir { id: b, .. }) => a == b,
             (Some(a), b) => a == b,
             (None, _) => false,

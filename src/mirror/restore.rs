@@ -29,6 +29,12 @@ pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     };
     let (temp, stat) = temporary(&files, &d.git, &d.keys, &mut d.random, &at, v).map_err(|e| e.at(path))?;
     let new = super::apply::seen_of(&stat);
+    // What is exchanged out may be what a user wrote a moment ago. No intent says so here; so a crash must leave it
+    // under a name that is seen, and not under one that is swept.
+    let temp = match &old {
+        Some(_) => discard(&files, &at, &temp, &name, &[])?.unwrap_or(temp),
+        None => temp,
+    };
     let put = put(&files, &at, &temp, &name, old.as_ref());
     match put {
         Ok(true) => Ok(files.sync_dir(&at)?),

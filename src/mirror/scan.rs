@@ -111,7 +111,7 @@ pub fn unreadable(path: RelPath, is_dir: bool, e: &Error) -> Problem {
 }
 
 /// A file's or link's kind; `None` for everything that is not followed.
-fn file_kind(s: &Stat) -> Option<FileKind> {
+pub(super) fn file_kind(s: &Stat) -> Option<FileKind> {
     match s.kind {
         Kind::File => Some(FileKind::File),
         Kind::Link => Some(FileKind::Link),
@@ -152,7 +152,7 @@ fn changed<F: Files, S: State, C: Clock, R: Random>(
     v.mac = [0; 32];
     v.size = now.size;
     if now.mtime != seen.mtime {
-        v.mtime = now.mtime;
+        v.mtime = now.mtime.sealable();
     }
     v.writer = d.name.clone();
     v.offset = d.clock.offset_minutes(v.mtime);

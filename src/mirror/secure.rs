@@ -11,7 +11,7 @@ pub use files::{blob_at, put};
 mod large;
 
 use super::commit::{entry_name, keeper};
-use super::overlay::{Overlay, each_row};
+use super::overlay::{Overlay, Rows, each_row};
 use super::{Device, Problem, incoming};
 use crate::clock::{Clock, Random};
 use crate::error::{Class, Error, Result};
@@ -57,10 +57,15 @@ pub fn tree_of<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
 /// Idempotent: after a crash anywhere in it, it is called again before anything is compared.
 pub fn bring<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
     let Some(commit) = pending(&d.state)? else { return Ok(()) };
-    let before = oid_value(&d.state, key::HEAD)?;
     let root = tree_of(d, &commit)?;
     incoming::differences(d, &root)?;
-    let mut work = Work::new(d)?;
+    bring_next(d, &commit, &root)
+}
+
+/// The same where the table `Next` holds the differences of that commit's tree already.
+pub fn bring_next<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, commit: &Oid, root: &Oid) -> Result<()> {
+    let before = oid_value(&d.state, key::HEAD)?;
+    let mut work = Work::new();
     files::put(d, &d.secure.root(), super::sealed::VAULT, &d.keys.vault_file(&d.vault))?;
     work.directories(d)?;
     work.renames(d)?;
@@ -68,16 +73,16 @@ pub fn bring<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>
     d.secure.sync_all()?;
     work.removals(d)?;
     d.secure.sync_all()?;
-    super::worktree::write_index(d, &root)?;
+    super::worktree::write_index(d, root, &BTreeMap::new())?;
     let now = d.git.get_ref(MAIN)?;
-    if now != Some(commit) {
+    if now != Some(*commit) {
         if now != before {
             return Err(Error::new(
                 crate::error::Kind::Raced,
                 "somebody committed in ~/secure while it was being written; the next round looks at it",
             ));
         }
-        d.git.set_ref(MAIN, before.map_or(Expect::Absent, Expect::Is), Some(commit))?;
+        d.git.set_ref(MAIN, before.map_or(Expect::Absent, Expect::Is), Some(*commit))?;
     }
     d.state.absorb(Table::Next, Table::Head)?;
     d.state.set_value(key::HEAD, Some(&commit.0))?;
@@ -97,27 +102,22 @@ struct Work<F: Files> {
 }
 
 impl<F: Files> Work<F> {
-    fn new<S: State, C: Clock, R: Random>(_: &Device<F, S, C, R>) -> Result<Work<F>> {
-        Ok(Work { unmoved: BTreeSet::new(), open: BTreeMap::new(), batch: Vec::new(), bytes: 0 })
+    fn new() -> Work<F> {
+        Work { unmoved: BTreeSet::new(), open: BTreeMap::new(), batch: Vec::new(), bytes: 0 }
     }
 
     /// Step 1: directories of the new tree, from the root down: renamed whole, or made.
     fn directories<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
         let mut moves: Vec<(usize, Place, Id)> = Vec::new();
-        let mut after: Option<Place> = None;
-        loop {
-            let rows = d.state.rows(Table::Next, after.as_ref(), 256)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.place.clone());
-            for row in rows {
-                let Some(Node::Dir { id, .. }) = row.here() else { continue };
-                let same_place = Overlay::HEAD.dir(&d.state, *id)?.is_some_and(|r| r.place == row.place);
-                if same_place {
-                    continue;
-                }
-                let depth = Overlay::NEXT.climb(&d.state, *id)?.map_or(0, |up| up.len());
-                moves.push((depth, row.place.clone(), *id));
+        let mut rows = Rows::of(Table::Next);
+        while let Some(row) = rows.next(&d.state)? {
+            let Some(Node::Dir { id, .. }) = row.here() else { continue };
+            let same_place = Overlay::HEAD.dir(&d.state, *id)?.is_some_and(|r| r.place == row.place);
+            if same_place {
+                continue;
             }
+            let depth = Overlay::NEXT.climb(&d.state, *id)?.map_or(0, |up| up.len());
+            moves.push((depth, row.place.clone(), *id));
         }
         moves.sort();
         self.unmoved = moves.iter().map(|m| m.2).collect();
@@ -154,63 +154,54 @@ impl<F: Files> Work<F> {
 
     /// Step 2: entries that head has with the same object under another entry name: one rename each.
     fn renames<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
-        let mut after: Option<Place> = None;
+        let mut rows = Rows::of(Table::Next);
         let mut used: BTreeSet<Place> = BTreeSet::new();
-        loop {
-            let rows = d.state.rows(Table::Next, after.as_ref(), 256)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = Some(last.place.clone());
-            for row in rows {
-                let Some(node @ Node::File(v)) = row.here() else { continue };
-                let here = d.state.get(Table::Head, &row.place)?;
-                if here.as_ref().and_then(|h| h.here()).is_some_and(|h| h.id() == v.id) {
+        while let Some(row) = rows.next(&d.state)? {
+            let Some(node @ Node::File(v)) = row.here() else { continue };
+            let here = d.state.get(Table::Head, &row.place)?;
+            if here.as_ref().and_then(|h| h.here()).is_some_and(|h| h.id() == v.id) {
+                continue;
+            }
+            let target = entry_name(&d.keys, &row.place, node);
+            let sources = d.state.by_id(Table::Head, v.id)?;
+            for source in sources {
+                let Some(Node::File(old)) = source.here() else { continue };
+                // A large file that was renamed and edited is renamed here and edited in step 4.
+                let fits = old.oid == v.oid || (old.segment != 0 && v.segment != 0);
+                let stays = d.state.get(Table::Next, &source.place)?.is_none_or(|r| r.here().is_some_and(|n| n.id() == v.id));
+                if !fits || stays || used.contains(&source.place) {
                     continue;
                 }
-                let target = entry_name(&d.keys, &row.place, node);
-                let sources = d.state.by_id(Table::Head, v.id)?;
-                for source in sources {
-                    let Some(Node::File(old)) = source.here() else { continue };
-                    // A large file that was renamed and edited is renamed here and edited in step 4.
-                    let fits = old.oid == v.oid || (old.segment != 0 && v.segment != 0);
-                    let stays = d.state.get(Table::Next, &source.place)?.is_none_or(|r| r.here().is_some_and(|n| n.id() == v.id));
-                    if !fits || stays || used.contains(&source.place) {
-                        continue;
-                    }
-                    let name = entry_name(&d.keys, &source.place, &Node::File(old.clone()));
-                    let Some(from) = self.try_dir(d, source.place.dir)? else { continue };
-                    let to = self.dir(d, row.place.dir)?;
-                    if d.secure.stat(&to, target.entry.as_bytes())?.is_some() || !self.is_version(d, &from, name.entry.as_bytes(), old)? {
-                        continue;
-                    }
-                    if let Some((long, content)) = &target.long {
-                        files::put(d, &to, long.as_bytes(), content)?;
-                    }
-                    d.secure.rename_noreplace(&from, name.entry.as_bytes(), &to, target.entry.as_bytes())?;
-                    used.insert(source.place.clone());
-                    break;
+                let name = entry_name(&d.keys, &source.place, &Node::File(old.clone()));
+                let Some(from) = self.try_dir(d, source.place.dir)? else { continue };
+                let to = self.dir(d, row.place.dir)?;
+                if d.secure.stat(&to, target.entry.as_bytes())?.is_some() || !self.is_version(d, &from, name.entry.as_bytes(), old)? {
+                    continue;
                 }
+                if let Some((long, content)) = &target.long {
+                    files::put(d, &to, long.as_bytes(), content)?;
+                }
+                d.secure.rename_noreplace(&from, name.entry.as_bytes(), &to, target.entry.as_bytes())?;
+                used.insert(source.place.clone());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Steps 3 and 4: new files, and files replaced under their entry; keepers are files like others.
     fn contents<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
-        let mut after: Option<Place> = None;
+        let mut rows = Rows::of(Table::Next);
         let mut last_dir: Option<Id> = None;
-        loop {
-            let rows = d.state.rows(Table::Next, after.as_ref(), 64)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.place.clone());
-            for row in rows {
-                if last_dir != Some(row.place.dir) {
-                    last_dir = Some(row.place.dir);
-                    self.keep(d, row.place.dir)?;
-                }
-                match row.here() {
-                    Some(Node::File(_)) => self.file(d, &row)?,
-                    Some(Node::Dir { id, .. }) => self.keep(d, *id)?,
-                    None => {}
-                }
+        while let Some(row) = rows.next(&d.state)? {
+            if last_dir != Some(row.place.dir) {
+                last_dir = Some(row.place.dir);
+                self.keep(d, row.place.dir)?;
+            }
+            match row.here() {
+                Some(Node::File(_)) => self.file(d, &row)?,
+                Some(Node::Dir { id, .. }) => self.keep(d, *id)?,
+                None => {}
             }
         }
         self.flush(d)
@@ -223,48 +214,43 @@ impl<F: Files> Work<F> {
         }
         let (sealed, object) = keeper(&d.keys, &dir)?;
         let at = self.dir(d, dir)?;
-        files::put(d, &at, sealed.entry.as_bytes(), &object)
+        files::put(d, &at, sealed.entry.as_bytes(), &object).map(drop)
     }
 
     /// Step 5: entries that head has and the new tree has not: files, then directories, deepest first.
     fn removals<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
         let mut dirs: Vec<(usize, Row)> = Vec::new();
         let mut keepers: BTreeSet<Id> = BTreeSet::new();
-        let mut after: Option<Place> = None;
-        loop {
-            let rows = d.state.rows(Table::Next, after.as_ref(), 256)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.place.clone());
-            for row in rows {
-                keepers.insert(row.place.dir);
-                let Some(old) = d.state.get(Table::Head, &row.place)? else { continue };
-                let Some(node) = old.here().cloned() else { continue };
-                match &node {
-                    Node::Dir { id, .. } => {
-                        if Overlay::NEXT.dir(&d.state, *id)?.is_none() {
-                            let depth = Overlay::HEAD.climb(&d.state, *id)?.map_or(0, |up| up.len());
-                            keepers.insert(*id);
-                            dirs.push((depth, old));
-                        } else if row.here().is_none_or(|n| n.id() != *id) {
-                            self.remove_long_name(d, &old.place, &node)?;
-                        }
-                    }
-                    Node::File(v) => {
-                        let name = entry_name(&d.keys, &old.place, &node);
-                        let still = row.here().is_some_and(|n| entry_name(&d.keys, &row.place, n).entry == name.entry);
-                        if still {
-                            continue;
-                        }
-                        let Some(at) = self.try_dir(d, old.place.dir)? else { continue };
-                        if d.secure.stat(&at, name.entry.as_bytes())?.is_some() {
-                            if self.is_version(d, &at, name.entry.as_bytes(), v)? {
-                                files::remove(&d.secure, &at, name.entry.as_bytes())?;
-                            } else {
-                                self.stray(d, &at, name.entry.as_bytes())?;
-                            }
-                        }
+        let mut rows = Rows::of(Table::Next);
+        while let Some(row) = rows.next(&d.state)? {
+            keepers.insert(row.place.dir);
+            let Some(old) = d.state.get(Table::Head, &row.place)? else { continue };
+            let Some(node) = old.here().cloned() else { continue };
+            match &node {
+                Node::Dir { id, .. } => {
+                    if Overlay::NEXT.dir(&d.state, *id)?.is_none() {
+                        let depth = Overlay::HEAD.climb(&d.state, *id)?.map_or(0, |up| up.len());
+                        keepers.insert(*id);
+                        dirs.push((depth, old));
+                    } else if row.here().is_none_or(|n| n.id() != *id) {
                         self.remove_long_name(d, &old.place, &node)?;
                     }
+                }
+                Node::File(v) => {
+                    let name = entry_name(&d.keys, &old.place, &node);
+                    let still = row.here().is_some_and(|n| entry_name(&d.keys, &row.place, n).entry == name.entry);
+                    if still {
+                        continue;
+                    }
+                    let Some(at) = self.try_dir(d, old.place.dir)? else { continue };
+                    if d.secure.stat(&at, name.entry.as_bytes())?.is_some() {
+                        if self.is_version(d, &at, name.entry.as_bytes(), v)? {
+                            files::remove(&d.secure, &at, name.entry.as_bytes())?;
+                        } else {
+                            self.stray(d, &at, name.entry.as_bytes())?;
+                        }
+                    }
+                    self.remove_long_name(d, &old.place, &node)?;
                 }
             }
         }

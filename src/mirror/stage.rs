@@ -5,21 +5,23 @@
 //! is left for the next round. Nothing that is written here counts before the commit point.
 
 use super::Device;
-use super::overlay::{Overlay, each_row};
+use super::apply::seen_of;
+use super::overlay::{Overlay, Rows, each_row};
 use super::packs::Packs;
+use super::scan::file_kind;
 use super::{scan, sealed};
 use crate::clock::{Clock, Random};
 use crate::crypt::head::FileHead;
 use crate::crypt::large::{self, Part};
 use crate::crypt::{self, small};
 use crate::error::{Error, Result};
-use crate::files::{Files, Kind, Open, Stat};
+use crate::files::{Files, Open, Stat};
 use crate::git::object::TreeBuilder;
 use crate::git::{Type, limit};
 use crate::id::{Id, Oid};
 use crate::path::{Name, RelPath};
 use crate::state::{Row, RowNode, Seen, State, Table};
-use crate::tree::{FileKind, Node, Place, Version};
+use crate::tree::{FileKind, Node, Version};
 use std::io::Read;
 
 /// How often a file that changes while it is read is read again before it is left for the next round.
@@ -42,43 +44,39 @@ enum Content {
 pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, packs: &mut Packs<F>) -> Result<()> {
     let mut buffers = Buffers::default();
     let mut dir: Option<(Id, F::Dir, RelPath)> = None;
-    let mut after: Option<Place> = None;
-    loop {
-        let rows = d.state.rows(Table::Scan, after.as_ref(), 64)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some(last.place.clone());
-        for row in rows {
-            let (Some(Node::File(v)), Some(seen)) = (row.here(), &row.seen) else { continue };
-            if v.oid != Oid::ZERO {
-                continue;
+    let mut rows = Rows::of(Table::Scan);
+    while let Some(row) = rows.next(&d.state)? {
+        let (Some(Node::File(v)), Some(seen)) = (row.here(), &row.seen) else { continue };
+        if v.oid != Oid::ZERO {
+            continue;
+        }
+        if v.mac != [0; 32] {
+            let source = resealed_from(d, v)?;
+            let v = reseal(d, packs, v, &source)?;
+            d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), ..row.clone() })?;
+            continue;
+        }
+        if dir.as_ref().is_none_or(|(id, _, _)| *id != row.place.dir) {
+            dir = open_scanned(d, row.place.dir)?;
+        }
+        let Some((_, at, path)) = &dir else {
+            leave(d, &row)?;
+            continue;
+        };
+        let on_disk = seen.name.as_ref().unwrap_or(&row.place.name).clone();
+        let (at, path) = (at.clone(), path.join(&row.place.name));
+        match read_and_seal(d, packs, &mut buffers, &at, &on_disk, v, seen).map_err(|e| e.at(&path))? {
+            Content::Sealed(v, seen) | Content::Same(v, seen) => {
+                d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), seen: Some(seen), place: row.place })?
             }
-            if v.mac != [0; 32] {
-                let source = resealed_from(d, v)?;
-                let v = reseal(d, packs, v, &source)?;
-                d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), ..row.clone() })?;
-                continue;
-            }
-            if dir.as_ref().is_none_or(|(id, _, _)| *id != row.place.dir) {
-                dir = open_scanned(d, row.place.dir)?;
-            }
-            let Some((_, at, path)) = &dir else {
-                leave(d, &row)?;
-                continue;
-            };
-            let on_disk = seen.name.as_ref().unwrap_or(&row.place.name).clone();
-            let (at, path) = (at.clone(), path.join(&row.place.name));
-            match read_and_seal(d, packs, &mut buffers, &at, &on_disk, v, seen).map_err(|e| e.at(&path))? {
-                Content::Sealed(v, seen) | Content::Same(v, seen) => {
-                    d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), seen: Some(seen), place: row.place })?
-                }
-                Content::Later => leave(d, &row)?,
-                Content::Unreadable(e) => {
-                    d.report.problems.push(scan::unreadable(path, false, &e));
-                    scan::hold(&mut d.state, &row.place)?;
-                }
+            Content::Later => leave(d, &row)?,
+            Content::Unreadable(e) => {
+                d.report.problems.push(scan::unreadable(path, false, &e));
+                scan::hold(&mut d.state, &row.place)?;
             }
         }
     }
+    Ok(())
 }
 
 /// The directory of the share that the scan found under this id.
@@ -126,14 +124,15 @@ fn read_and_seal<F: Files, S: State, C: Clock, R: Random>(
     for attempt in 0..TRIES {
         if attempt > 0 {
             let Some(now) = d.share.stat(at, name.as_bytes())? else { return Ok(Content::Later) };
-            if kind_of(&now) != Some(v.kind) {
+            if file_kind(&now) != Some(v.kind) {
                 return Ok(Content::Later);
             }
             seen = Seen { name: seen.name.clone(), ..seen_of(&now) };
-            if v.mtime != seen.mtime {
-                v.mtime = seen.mtime;
+            let mtime = seen.mtime.sealable();
+            if v.mtime != mtime {
+                v.mtime = mtime;
                 v.writer = d.name.clone();
-                v.offset = d.clock.offset_minutes(seen.mtime);
+                v.offset = d.clock.offset_minutes(mtime);
             }
             v.size = seen.size;
             let traits = d.share.traits();
@@ -152,7 +151,7 @@ fn read_and_seal<F: Files, S: State, C: Clock, R: Random>(
             Reading::Unreadable(e) => {
                 // What has changed meanwhile is another matter.
                 let now = d.share.stat(at, name.as_bytes());
-                let same = matches!(now, Ok(Some(now)) if unchanged(&now, &seen) && kind_of(&now) == Some(v.kind));
+                let same = matches!(now, Ok(Some(now)) if unchanged(&now, &seen) && file_kind(&now) == Some(v.kind));
                 return Ok(if same { Content::Unreadable(e) } else { Content::Later });
             }
             Reading::Sealed(new) => return settle(d, new, seen),
@@ -264,11 +263,17 @@ fn seal_file<F: Files, S: State, C: Clock, R: Random>(
         v.segment = d.settings.segment;
     }
     if v.generation == 0 {
-        v.mac = crypt::content_mac(&d.keys, &v.id, v.epoch, v.segment, v.size, &mut (&mut file).take(v.size))?;
+        v.mac = match crypt::content_mac(&d.keys, &v.id, v.epoch, v.segment, v.size, &mut (&mut file).take(v.size)) {
+            Ok(mac) => mac,
+            Err(e) => return Ok(Reading::Unreadable(e)),
+        };
         if in_head(d, &v)? {
             return Ok(if unchanged(&file.stat()?, seen) { Reading::Sealed(v) } else { Reading::Changed });
         }
-        file = d.share.open(at, name.as_bytes())?;
+        file = match d.share.open(at, name.as_bytes()) {
+            Ok(file) => file,
+            Err(e) => return Ok(Reading::Unreadable(e.into())),
+        };
     }
     seal_large(d, packs, buffers, file, v, seen)
 }
@@ -315,9 +320,10 @@ fn seal_large<F: Files, S: State, C: Clock, R: Random>(
             top.add_tree(dir.unwrap_or_default().as_bytes(), tree)?;
         }
     }
-    let mut more = [0u8; 1];
-    if file.read(&mut more)? != 0 || !unchanged(&file.stat()?, seen) {
-        return Ok(Reading::Changed);
+    match file.read(&mut [0u8; 1]) {
+        Ok(0) if unchanged(&file.stat()?, seen) => {}
+        Ok(_) => return Ok(Reading::Changed),
+        Err(e) => return Ok(Reading::Unreadable(e.into())),
     }
     let head = writer.finish(&mut buffers.object)?;
     v.mac = head.mac;
@@ -376,19 +382,6 @@ pub fn reseal<F: Files, S: State, C: Clock, R: Random>(
     }
     v.oid = packs.add(Type::Tree, &tree.finish()?)?;
     Ok(v)
-}
-
-fn kind_of(s: &Stat) -> Option<FileKind> {
-    match s.kind {
-        Kind::File => Some(FileKind::File),
-        Kind::Link => Some(FileKind::Link),
-        _ => None,
-    }
-}
-
-/// What `lstat` showed, as a `Seen`.
-pub fn seen_of(s: &Stat) -> Seen {
-    Seen { size: s.size, mtime: s.mtime, exec: s.exec(), private: s.private(), ino: s.ino, birth: s.birth, ctime: s.ctime, name: None }
 }
 
 /// True if a file is still what the scan saw: size, times and inode.

@@ -9,6 +9,7 @@ use crate::git::index::{Cached, Entry, Reader, Writer};
 use crate::git::{Type, limit, object};
 use crate::id::Oid;
 use crate::state::State;
+use std::collections::BTreeMap;
 
 /// Names in secure that are never looked at: the repository, updates under way, strays.
 pub fn passed_over(name: &[u8]) -> bool {
@@ -27,7 +28,8 @@ struct Level<D> {
 
 /// Writes the index for a root tree that secure's files already are. What the old index knows of an unchanged entry is
 /// kept, so that a change made by others meanwhile stays visible.
-pub fn write_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid) -> Result<()> {
+/// `known` holds stats that are newer than those of the old index.
+pub fn write_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid, known: &Stats) -> Result<()> {
     // First pass: how many entries each directory has, for the header and the cache-tree.
     let records = count(d, root)?;
     let total = records.first().map_or(0, |r| r.1);
@@ -51,7 +53,7 @@ pub fn write_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, 
             stack.push(Level { rest: list(d, &oid)?, path: path.len(), dir: None, name });
             continue;
         }
-        let stat = match old.stat_of(&path, &oid)? {
+        let stat = match known.get(&path).copied().or(old.stat_of(&path, &oid)?) {
             Some(stat) => stat,
             None => {
                 let dir = open_levels(d, &mut stack)?;
@@ -168,6 +170,22 @@ impl<File: files::Open> Old<File> {
     }
 }
 
+/// What `lstat` says of paths in secure.
+pub type Stats = BTreeMap<Vec<u8>, Cached>;
+
+/// Stats that are taken anew in one comparison at most.
+const REFRESHED: usize = 16_384;
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// What differs, by path.
+    pub differs: Vec<(Vec<u8>, Difference)>,
+    /// Files that were read in vain: their `lstat` is another, their content is not. With these in the index
+    /// ([`write_index`]) they are not read again.
+    pub refreshed: Stats,
+}
+
 /// How a path in secure differs from head's tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
@@ -179,17 +197,17 @@ pub enum Difference {
     Extra,
 }
 
-/// Compares secure with its index, which is that of head's tree, and gives what differs, by path. Contents are read
+/// Compares secure with its index, which is that of head's tree. Contents are read
 /// only where `lstat` differs from what the index knows, or is too fresh to tell.
-pub fn compare<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Vec<(Vec<u8>, Difference)>> {
-    let mut out = Vec::new();
-    let Some(tip) = d.git.get_ref(MAIN)? else { return Ok(out) };
+pub fn compare<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Compared> {
+    let (mut out, mut refreshed) = (Vec::new(), Stats::new());
+    let Some(tip) = d.git.get_ref(MAIN)? else { return Ok(Compared::default()) };
     let mut index = match d.git.index() {
         Ok(Some(index)) => index,
         Err(e) if e.is_stopped() => return Err(e),
         Ok(None) | Err(_) => {
             // Gone or damaged: made anew, without trusting any stat.
-            write_index(d, &super::secure::tree_of(d, &tip)?)?;
+            write_index(d, &super::secure::tree_of(d, &tip)?, &Stats::new())?;
             d.git.index()?.ok_or_else(|| Error::new(Kind::Raced, ".git/index vanished"))?
         }
     };
@@ -236,8 +254,13 @@ pub fn compare<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) 
             Some(s) if s.kind != files::Kind::File => Some(false),
             Some(s) => {
                 let fresh = |t: Time| t >= written;
-                let trusted = Cached::of(s) == entry.stat && !fresh(s.mtime) && !fresh(s.ctime);
-                Some(trusted || super::secure::blob_at(&d.secure, &dir, &name)? == Some(entry.oid))
+                let known = Cached::of(s) == entry.stat;
+                let trusted = known && !fresh(s.mtime) && !fresh(s.ctime);
+                let same = trusted || super::secure::blob_at(&d.secure, &dir, &name)? == Some(entry.oid);
+                if same && !known && refreshed.len() < REFRESHED {
+                    refreshed.insert(path.clone(), Cached::of(s));
+                }
+                Some(same)
             }
         };
         match same {
@@ -251,7 +274,7 @@ pub fn compare<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) 
         out.push((entry.path.clone(), Difference::Missing));
         have = index.next(&mut entry)?;
     }
-    Ok(out)
+    Ok(Compared { differs: out, refreshed })
 }
 
 /// The names of a directory in git's order, last first.

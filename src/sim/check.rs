@@ -133,7 +133,7 @@ fn text(e: crate::error::Error) -> String {
 }
 
 fn one_device(d: &SimDevice, lost: bool) -> Outcome {
-    let differs = worktree::compare(d).map_err(text)?;
+    let differs = worktree::compare(d).map_err(text)?.differs;
     if !differs.is_empty() {
         let shown: Vec<String> = differs.iter().map(|(p, x)| format!("{} {x:?}", String::from_utf8_lossy(p))).collect();
         return Err(format!("secure is not head: {shown:?}"));

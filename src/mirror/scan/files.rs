@@ -1,7 +1,7 @@
 //! Where new files come from (MERGE 3, 'Files', rules 2 to 5).
 
 use super::super::Device;
-use super::super::overlay::{Overlay, each_row};
+use super::super::overlay::{Overlay, Rows, each_row};
 use super::dirs::{gone_or_stopped, shown_name};
 use super::{changed, hold, is_same_file, top_generation};
 use crate::clock::{Clock, Random};
@@ -88,18 +88,14 @@ fn each_new<F: Files, S: State, C: Clock, R: Random>(
     d: &mut Device<F, S, C, R>,
     mut each: impl FnMut(&mut Device<F, S, C, R>, Row, Version, Seen) -> Result<()>,
 ) -> Result<()> {
-    let mut after: Option<Place> = None;
-    loop {
-        let rows = d.state.rows(Table::Scan, after.as_ref(), 256)?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some(last.place.clone());
-        for row in rows {
-            let (Some(Node::File(v)), Some(seen)) = (row.here().cloned(), row.seen.clone()) else { continue };
-            if v.id == Id::ROOT {
-                each(d, row, v, seen)?;
-            }
+    let mut rows = Rows::of(Table::Scan);
+    while let Some(row) = rows.next(&d.state)? {
+        let (Some(Node::File(v)), Some(seen)) = (row.here().cloned(), row.seen.clone()) else { continue };
+        if v.id == Id::ROOT {
+            each(d, row, v, seen)?;
         }
     }
+    Ok(())
 }
 
 fn put<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, row: Row, v: Version, seen: Seen) -> Result<()> {

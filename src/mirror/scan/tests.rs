@@ -105,6 +105,19 @@ on_both! {
     }
 }
 
+/// On a simulated disk only: not all real ones keep such a time.
+#[cfg(feature = "sim")]
+#[test]
+fn a_time_that_no_file_head_can_say_is_the_nearest_that_can() {
+    let mut w = world::sim();
+    settled(&mut w);
+    for (s, want) in [(1 << 41, 1 << 40), (i64::MAX, 1 << 40), (-(1 << 41), -(1 << 40))] {
+        w.touch("f", s);
+        w.seal();
+        assert_eq!(w.file("f").mtime.s, want);
+    }
+}
+
 on_both! {
     fn a_touch_changes_the_time_and_the_writer(w) {
         settled(&mut w);

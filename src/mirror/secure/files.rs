@@ -28,15 +28,15 @@ pub fn new_name(name: &[u8]) -> Vec<u8> {
 }
 
 /// Writes a small object at once: `.new`, contents, rename. Used for keepers and long names, which are the same bytes
-/// whenever they are written (so a torn one after a power cut is found and written again).
-pub fn put<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, at: &F::Dir, name: &[u8], content: &[u8]) -> Result<()> {
+/// whenever they are written (so a torn one after a power cut is found and written again). `false`: it is there already.
+pub fn put<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, at: &F::Dir, name: &[u8], content: &[u8]) -> Result<bool> {
     if blob_at(&d.secure, at, name)? == Some(object::id(Type::Blob, content)) {
-        return Ok(());
+        return Ok(false);
     }
     let new = new_name(name);
     write_new(&d.secure, at, &new, content)?.sync()?;
     d.secure.rename(at, &new, at, name)?;
-    Ok(())
+    Ok(true)
 }
 
 /// Makes a file with this content, in place of any litter of that name.
