@@ -113,6 +113,8 @@ pub(crate) struct Work<'a, F: Files, S: State, C: Clock, R: Random> {
     doomed: Vec<Row>,
     /// Directories whose entries have changed since the last commit.
     unsynced: Vec<F::Dir>,
+    /// Directories were made since then. What is moved into one before it is durable could go with it.
+    fresh: bool,
     /// Rows since the last commit.
     uncommitted: usize,
     /// The value [`SWEPT`] is removed durably.
@@ -140,6 +142,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             staged_bytes: 0,
             doomed: Vec::new(),
             unsynced: Vec::new(),
+            fresh: false,
             uncommitted: 0,
             flagged: false,
             litter: false,
@@ -235,6 +238,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
 
     fn sync_dirs(&mut self) -> Result<()> {
         let dirs = std::mem::take(&mut self.unsynced);
+        self.fresh = false;
         if dirs.len() > 8 && !cfg!(target_os = "macos") {
             return Ok(self.d.share.sync_all()?);
         }

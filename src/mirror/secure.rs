@@ -121,6 +121,8 @@ impl<F: Files> Work<F> {
         }
         moves.sort();
         self.unmoved = moves.iter().map(|m| m.2).collect();
+        // A directory was made that may not survive a power cut yet: nothing is moved into it, for it would go with it.
+        let mut fresh = false;
         for (_, place, id) in moves {
             let node = Node::Dir { id, tree: Oid::ZERO };
             let target = entry_name(&d.keys, &place, &node);
@@ -139,15 +141,22 @@ impl<F: Files> Work<F> {
                     if let Some(from) = self.try_dir(d, row.place.dir)?
                         && d.secure.stat(&from, source.entry.as_bytes())?.is_some_and(|s| s.kind == Kind::Dir)
                     {
+                        if std::mem::take(&mut fresh) {
+                            d.secure.sync_all()?;
+                        }
                         d.secure.rename_noreplace(&from, source.entry.as_bytes(), &to, target.entry.as_bytes())?;
                         moved = true;
                     }
                 }
                 if !moved {
                     d.secure.mkdir(&to, target.entry.as_bytes(), 0o777)?;
+                    fresh = true;
                 }
             }
             self.unmoved.remove(&id);
+        }
+        if fresh {
+            d.secure.sync_all()?;
         }
         Ok(())
     }

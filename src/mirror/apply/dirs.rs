@@ -108,6 +108,9 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
 
     /// Renames what the ancestor has at one place to another whose name is free, if it is still what the ancestor says.
     pub(super) fn carry(&mut self, from: &Row, to: &Place) -> Result<Carried<F::Dir>> {
+        if self.fresh {
+            self.commit()?;
+        }
         let open = self.open(from.place.dir);
         let Some(Some(source)) = self.tolerate(&from.place, open)? else { return Ok(Carried::No) };
         let open = self.open(to.dir);
@@ -165,6 +168,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                     return Ok(false);
                 }
                 self.touched(&at);
+                self.fresh = true;
                 files.stat(&at, name)?.filter(|s| s.kind == Kind::Dir)
             }
         };
