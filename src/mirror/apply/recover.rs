@@ -121,6 +121,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                 Some(Kind::Dir) => stack.extend(skip_failures(files.open_dir(&dir, &name))?.map(|below| (below, None))),
                 Some(Kind::File | Kind::Link) if is_temporary(&name) => {
                     skip_failures(files.unlink(&dir, &name))?;
+                    self.touched(&dir); // Else a power cut could bring it back, when nobody looks for it any more.
                 }
                 _ => {}
             }
