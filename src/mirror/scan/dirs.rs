@@ -30,7 +30,8 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
         let read_back = (met.disk != met.place.name.as_bytes()).then(|| Name::new(met.disk)).flatten();
         let seen = Seen { name: read_back, ..seen_of(&met.stat) };
         let here = old.and_then(|r| r.here()).filter(|n| n.is_dir()).map(Node::id);
-        if let Some(id) = here.filter(|_| met.by_path) {
+        // One that moved while the walk was under way is met at its new place and may have a successor at the old one.
+        if let Some(id) = here.filter(|id| met.by_path && !self.used.contains(id)) {
             self.put_dir(met.place, id, seen, old)?;
             return Ok(Some((id, true)));
         }

@@ -140,7 +140,10 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
                 Err(e) => {
                     (0..levels).for_each(|_| self.rules.leave());
                     // The ancestor has nothing there, or a directory that cannot be looked into.
-                    fresh.old.map_or(Ok(()), |id| self.keep(id))?;
+                    if fresh.old.is_some() {
+                        let old = self.d.state.get(Table::Anc, &fresh.place)?;
+                        old.map_or(Ok(()), |row| self.keep_row(&row))?;
+                    }
                     return self.unreadable(at, true, e);
                 }
             }
@@ -292,19 +295,27 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
     /// A path that counts as equal to the ancestor: its directories stand.
     fn keep_row(&mut self, row: &Row) -> Result<()> {
         match row.here() {
+            // It was met elsewhere, where it moved to: a directory stands at one place.
+            Some(Node::Dir { id, .. }) if !self.used.insert(*id) => self.gone(row.clone()),
             Some(Node::Dir { id, .. }) => self.keep(*id),
             _ => Ok(()),
         }
     }
 
+    /// What lies in a directory of the ancestor counts as there.
     fn keep(&mut self, dir: Id) -> Result<()> {
         let mut todo = vec![dir];
         while let Some(dir) = todo.pop() {
-            self.used.insert(dir);
+            let mut moved = Vec::new();
             Overlay::ANC.children(&self.d.state, dir, |row| {
-                todo.extend(row.here().filter(|n| n.is_dir()).map(Node::id));
+                match row.here() {
+                    Some(Node::Dir { id, .. }) if self.used.insert(*id) => todo.push(*id),
+                    Some(Node::Dir { .. }) => moved.push(row),
+                    _ => {}
+                }
                 Ok(())
             })?;
+            moved.into_iter().try_for_each(|row| self.gone(row))?;
         }
         Ok(())
     }

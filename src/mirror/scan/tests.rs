@@ -683,6 +683,41 @@ on_both! {
 }
 
 on_both! {
+    fn a_directory_that_moved_has_a_successor_before_its_old_place_is_listed(w) {
+        settled(&mut w);
+        let old = w.scanned();
+        w.mv("d/s", "b");
+        let disk = w.disk.clone();
+        let second = w.d.share.lists.get() + 2;
+        *w.d.share.act.borrow_mut() = Some(Box::new(move |n| {
+            if n == second {
+                let d = disk.open_dir(&disk.root(), b"d").unwrap();
+                disk.mkdir(&d, b"s", 0o755).unwrap();
+            }
+        }));
+        w.seal();
+        *w.d.share.act.borrow_mut() = None;
+        let tree = w.scanned();
+        assert_eq!(tree["b"].id(), old["d/s"].id());
+        assert_ne!(tree["d/s"].id(), old["d/s"].id(), "one directory at two places");
+        assert!(tree.contains_key("b/c") && !tree.contains_key("d/s/c"));
+    }
+}
+
+on_both! {
+    fn a_directory_moves_out_of_one_that_cannot_be_read_any_more(w) {
+        settled(&mut w);
+        let old = w.scanned();
+        w.mv("d/s", "b");
+        w.d.share.denied.borrow_mut().push("d");
+        w.seal();
+        let tree = w.scanned();
+        assert_eq!(tree["b"].id(), old["d/s"].id());
+        assert!(tree.contains_key("d/a") && !tree.contains_key("d/s"), "one directory at two places");
+    }
+}
+
+on_both! {
     fn names_that_keep_changing_delete_nothing(w) {
         settled(&mut w);
         let old = w.scanned();
