@@ -33,3 +33,4 @@ pub mod sim;
 pub mod ssh;
 pub mod state;
 pub mod tree;
+pub mod watch;

@@ -8,7 +8,7 @@ const ROWS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["agent"],
-    &["mirror", "state", "git", "ssh", "config"],
+    &["mirror", "state", "watch", "git", "ssh", "config"],
     &["crypt", "tree"],
     &["files", "clock", "path", "id", "error"],
 ];
