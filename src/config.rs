@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::tree::Writer;
+use crate::watch::Choice;
 use std::path::{Path, PathBuf};
 use toml_span::value::{Key, ValueInner};
 use toml_span::{Span, Value};
@@ -13,6 +14,19 @@ pub struct Remote {
     pub name: String,
     /// `ssh://`, `user@host:path`, or a local path.
     pub url: String,
+}
+
+/// A way to tell a person something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// A notification on the desktop.
+    Desktop,
+    /// By chat, to those of `xmpp.alsonotify`.
+    Xmpp,
+    /// The log only.
+    Log,
+    /// Not at all.
+    None,
 }
 
 /// The checked configuration of one vault on one device.
@@ -36,6 +50,16 @@ pub struct Config {
     pub brake_files: u64,
     /// The brake's fraction.
     pub brake_fraction: f64,
+    /// A burst of changes is over after so many milliseconds without one.
+    pub quiet: u64,
+    /// A file that is still written to waits so many milliseconds at most.
+    pub max_delay: u64,
+    /// Storage nodes are asked every so many milliseconds.
+    pub poll: u64,
+    /// How the folders are watched.
+    pub watch: Choice,
+    /// How a person is told.
+    pub notify: Vec<Notify>,
     /// Storage nodes, in order.
     pub remotes: Vec<Remote>,
 }
@@ -51,6 +75,7 @@ const TOP: &[&str] = &[
     "quiet",
     "max_delay",
     "poll",
+    "watch",
     "history",
     "notify",
     "limit_up",
@@ -60,6 +85,8 @@ const TOP: &[&str] = &[
     "remote",
     "xmpp",
 ];
+/// The longest time that a configuration may ask for: a week.
+const MOST: u64 = 7 * 86_400_000;
 const BRAKE: &[&str] = &["files", "fraction"];
 const REMOTE: &[&str] = &["name", "url"];
 const XMPP: &[&str] =
@@ -158,6 +185,11 @@ impl Config {
             min_free: 64_000_000,
             brake_files: 1000,
             brake_fraction: 0.1,
+            quiet: 200,
+            max_delay: 10_000,
+            poll: 60_000,
+            watch: Choice::Auto,
+            notify: vec![Notify::Desktop],
             remotes: Vec::new(),
         };
         let mut named = false;
@@ -194,10 +226,23 @@ impl Config {
                     Some(other) => c.add(span, format!("history is \"full\", not \"{other}\"")),
                 },
                 "quiet" | "max_delay" | "poll" => {
-                    if let Some(t) = c.text(&mut v, &key.name).filter(|t| duration(t).is_none()) {
-                        c.add(span, format!("{} is a duration like \"200ms\", \"10s\" or \"2h\", not \"{t}\"", key.name));
+                    let Some(t) = c.text(&mut v, &key.name) else { continue };
+                    // A poll without a pause would be a loop.
+                    let least = if key.name == "poll" { 1000 } else { 0 };
+                    match duration(&t).filter(|ms| (least..=MOST).contains(ms)) {
+                        Some(ms) if key.name == "quiet" => config.quiet = ms,
+                        Some(ms) if key.name == "max_delay" => config.max_delay = ms,
+                        Some(ms) => config.poll = ms,
+                        None => c.add(span, format!("{} is a duration like \"200ms\", \"10s\" or \"2h\", not \"{t}\"", key.name)),
                     }
                 }
+                "watch" => match c.text(&mut v, "watch").as_deref() {
+                    Some("auto") | None => {}
+                    Some("inotify") => config.watch = Choice::Inotify,
+                    Some("fsevents") => config.watch = Choice::Fsevents,
+                    Some("poll") => config.watch = Choice::Poll,
+                    Some(other) => c.add(span, format!("watch is \"auto\", \"inotify\", \"fsevents\" or \"poll\", not \"{other}\"")),
+                },
                 "limit_up" | "limit_down" => {
                     if let Some(t) = c.text(&mut v, &key.name).filter(|t| size(t).is_none()) {
                         c.add(span, format!("{} is a size like \"500kB\", not \"{t}\"", key.name));
@@ -212,7 +257,17 @@ impl Config {
                     }
                 }
                 "notify" => {
-                    c.list(&mut v, "notify");
+                    let mut ways = Vec::new();
+                    for way in c.list(&mut v, "notify").unwrap_or_default() {
+                        match way.as_str() {
+                            "desktop" => ways.push(Notify::Desktop),
+                            "xmpp" => ways.push(Notify::Xmpp),
+                            "log" => ways.push(Notify::Log),
+                            "none" => ways.push(Notify::None),
+                            _ => c.add(span, format!("notify is a list of \"desktop\", \"xmpp\", \"log\", \"none\", not \"{way}\"")),
+                        }
+                    }
+                    config.notify = ways;
                 }
                 "brake" => brake(&mut c, &mut v, &mut config),
                 "remote" => remotes(&mut c, &mut v, &mut config),
@@ -337,7 +392,15 @@ pub fn write(share: &str, secure: &str, device: &str, password_file: Option<&str
          # this much stays free on the disks\n\
          # min_free = \"64MB\"\n\n\
          # stop and ask before so many files, and more than this part of the vault, are deleted or overwritten\n\
-         # brake = {{ files = 1000, fraction = 0.1 }}\n",
+         # brake = {{ files = 1000, fraction = 0.1 }}\n\n\
+         # the agent: a burst of changes is over after so long without one; a file that is still written to waits so\n\
+         # long at most; the storage nodes are asked so often even if nobody says that there is something new\n\
+         # quiet = \"200ms\"\n\
+         # max_delay = \"10s\"\n\
+         # poll = \"60s\"\n\
+         # how it sees changes (auto, inotify, fsevents, poll), and how it tells a person (desktop, xmpp, log, none)\n\
+         # watch = \"auto\"\n\
+         # notify = [\"desktop\"]\n",
         quoted(share),
         quoted(secure),
         quoted(device)

@@ -3,6 +3,7 @@
 //! The command line prints it as three parts (what, why, what to do); the exit code follows from [`Kind`].
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Shorthand used everywhere below the command line.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -72,15 +73,15 @@ pub struct Remedy {
 /// A failure with everything that a person needs to act on it.
 ///
 /// Texts are lower case, without a full stop, and name the file, device or server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     kind: Kind,
     what: String,
     details: Vec<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     remedies: Vec<Remedy>,
 }
 
@@ -103,7 +104,7 @@ impl Error {
     /// Adds the cause; it is printed behind the first line.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 

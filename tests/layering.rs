@@ -8,7 +8,7 @@ const ROWS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["agent"],
-    &["mirror", "state", "watch", "git", "ssh", "config"],
+    &["mirror", "state", "watch", "git", "ssh", "xmpp", "config"],
     &["crypt", "tree"],
     &["files", "clock", "path", "id", "error"],
 ];
@@ -88,10 +88,12 @@ fn the_round_names_no_executor_and_unsafe_stays_in_its_leaves() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let rel = file.strip_prefix(&src).unwrap().display().to_string();
-        if rel.starts_with("agent/") || rel.starts_with("mirror/") {
-            assert!(!text.contains("smol") && !text.contains("async "), "{rel}");
-        }
         let code: String = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect();
+        let waits = ["watch/", "ssh/", "xmpp/client"].iter().any(|room| rel.starts_with(room));
+        let loops = rel.starts_with("agent/") && !["round", "exchange", "schedule"].iter().any(|f| rel == format!("agent/{f}.rs"));
+        if !waits && !loops {
+            assert!(!code.contains("smol") && !code.contains("async "), "{rel}");
+        }
         if code.contains("unsafe {") {
             assert!(["clock/zone.rs", "crypt/lock.rs"].contains(&rel.as_str()), "unsafe in {rel}");
         }

@@ -36,7 +36,7 @@ pub struct StorageNode<Rm: Remote> {
     /// Whether its HEAD could be pointed at our branch, if that was tried in this round.
     pub head_set: Option<bool>,
     /// How a time is shown to this person.
-    pub show_time: Box<dyn Fn(Time) -> String>,
+    pub show_time: Box<dyn Fn(Time) -> String + Send>,
 }
 
 impl<Rm: Remote> StorageNode<Rm> {
@@ -55,12 +55,14 @@ impl<Rm: Remote> StorageNode<Rm> {
 }
 
 /// What became of one node in a round.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NodeOutcome {
     /// Its name.
     pub name: String,
     /// Its head, if it answered.
     pub head: Option<Oid>,
+    /// It has taken something new from this device.
+    pub sent: bool,
     /// Why it could not be used, or was refused.
     pub error: Option<Error>,
 }
@@ -85,6 +87,22 @@ impl Outcome {
     }
 }
 
+/// What a round looks at on this device. What is left out counts as it was at the round before: an agent that watches
+/// knows that nothing happened there. Everything that is written is looked at once more before it is replaced, so this
+/// is a matter of speed only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct What {
+    /// Share is scanned.
+    pub share: bool,
+    /// Secure is compared with head.
+    pub secure: bool,
+}
+
+impl What {
+    /// A full round.
+    pub const ALL: What = What { share: true, secure: true };
+}
+
 /// Runs one full round, both ways.
 ///
 /// Errors are those that stop the whole round (this device's disk or state, a vault that is not ours). What concerns
@@ -92,6 +110,15 @@ impl Outcome {
 pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     d: &mut Device<F, S, C, R>,
     nodes: &mut [StorageNode<Rm>],
+) -> Result<Outcome> {
+    run_part(d, nodes, What::ALL)
+}
+
+/// Runs a round over a part of what there is to look at; otherwise as [`run`].
+pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    nodes: &mut [StorageNode<Rm>],
+    what: What,
 ) -> Result<Outcome> {
     d.report = Default::default();
     for node in &mut *nodes {
@@ -105,8 +132,14 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     if head(d)?.is_none() {
         first_fetch(d, nodes, &mut errors)?;
     }
-    out.commits += foreign::look(d)?;
-    out.commits += take_in(d)?;
+    if what.secure {
+        out.commits += foreign::look(d)?;
+    }
+    // Where ancestor and head differ, the share waits for something: only a look at it tells whether it still has to.
+    if what.share || d.state.value(key::EVEN)?.is_none() {
+        out.commits += take_in(d)?;
+    }
+    let mut sent = vec![false; nodes.len()];
     for attempt in 0..ATTEMPTS {
         for (node, error) in nodes.iter_mut().zip(&mut errors) {
             match fetch_one(d, node) {
@@ -120,12 +153,13 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         out.applied += bring_to_share(d)?;
         let mut raced = false;
         let Some(ours) = head(d)? else { break };
-        for (node, error) in nodes.iter_mut().zip(&mut errors) {
+        for ((node, error), sent) in nodes.iter_mut().zip(&mut errors).zip(&mut sent) {
             if error.is_some() {
                 continue;
             }
+            let before = node.head;
             match exchange::push(d, node, ours) {
-                Ok(Pushed::Done) => {}
+                Ok(Pushed::Done) => *sent |= before != Some(ours),
                 Ok(Pushed::Raced) => raced = true,
                 Err(e) => *error = Some(per_node(e)?),
             }
@@ -143,8 +177,8 @@ pub fn run<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     out.head = head(d)?;
     d.state.commit()?;
-    for (node, error) in nodes.iter().zip(errors) {
-        out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, error });
+    for ((node, error), sent) in nodes.iter().zip(errors).zip(sent) {
+        out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, sent, error });
     }
     match d.git.consolidate() {
         Err(e) if e.is_stopped() => return Err(e),

@@ -1,6 +1,9 @@
 //! The command line (argh). Paths that are not UTF-8 come through unharmed: their odd bytes travel as private code
 //! points and are turned back by [`bytes`].
 
+mod agent;
+
+pub use agent::{Pause, Resume, Run, Stop, Wait};
 use argh::FromArgs;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -85,6 +88,11 @@ pub enum Verb {
     Init(Init),
     Join(Join),
     Sync(Sync),
+    Run(Run),
+    Stop(Stop),
+    Pause(Pause),
+    Resume(Resume),
+    Wait(Wait),
     Status(Status),
     Remote(RemoteVerbs),
     Doctor(Doctor),
@@ -468,6 +476,11 @@ pub const VERBS: &[&str] = &[
     "init",
     "join",
     "sync",
+    "run",
+    "stop",
+    "pause",
+    "resume",
+    "wait",
     "status",
     "remote",
     "doctor",

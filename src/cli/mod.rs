@@ -10,6 +10,7 @@ mod nodes;
 mod open;
 mod places;
 mod remotes;
+mod run;
 mod secret;
 #[cfg(feature = "ssh")]
 mod server;
@@ -86,7 +87,24 @@ fn run(a: Args) -> Result<u8> {
     match verb {
         Verb::Init(v) => setup::init(places, &secrets, v),
         Verb::Join(v) => setup::join(places, &secrets, v),
-        Verb::Sync(_) => sync::sync(open(places)?),
+        Verb::Sync(_) => {
+            let started = std::time::Instant::now();
+            match run::sync_by_agent(&places)? {
+                Some(answer) => sync::told(&answer, started),
+                None => sync::sync(open(places)?),
+            }
+        }
+        Verb::Run(v) => {
+            let mut same = Vec::new();
+            for (option, value) in [("--config", &a.config), ("--vault", &a.vault)] {
+                same.extend(value.iter().flat_map(|v| [option.into(), args::path(v).into_os_string()]));
+            }
+            run::run(places, &secrets, &v, &same)
+        }
+        Verb::Stop(_) => run::stop(&places),
+        Verb::Pause(v) => run::pause(&places, &v),
+        Verb::Resume(_) => run::resume(&places),
+        Verb::Wait(v) => run::wait(&places, &v),
         Verb::Status(v) => sync::status(places, &v),
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
         Verb::Doctor(v) => doctor::run(places, &v),

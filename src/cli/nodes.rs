@@ -35,7 +35,8 @@ pub fn at(r: &Configured, places: &Places) -> Result<(Node, String)> {
     if let Some(path) = local_path(&r.url, places) {
         let short = places.short(&path);
         let root = path.clone();
-        let remote = LocalRemote::new(short.clone(), move || Disk::open(&root).map_err(Error::from));
+        let open: Box<dyn Fn() -> Result<Disk> + Send> = Box::new(move || Disk::open(&root).map_err(Error::from));
+        let remote = LocalRemote::new(short.clone(), open);
         return Ok((Node::Local(remote, path), short));
     }
     #[cfg(feature = "ssh")]

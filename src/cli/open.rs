@@ -2,7 +2,7 @@
 
 use super::args::Secrets;
 use super::nodes::{self, Node};
-use super::places::{self, Places};
+use super::places::{self, Lock, Places};
 use super::secret;
 use crate::agent::round::StorageNode;
 use crate::clock::Random;
@@ -17,7 +17,6 @@ use crate::id::Id;
 use crate::mirror::{Device, Report, Settings};
 use crate::state::State;
 use crate::state::db::Db;
-use std::fs::File;
 use std::path::Path;
 
 /// A real device.
@@ -33,19 +32,16 @@ pub struct Vault {
     pub device: RealDevice,
     /// True if the database was damaged and a new one took its place.
     pub rebuilt: bool,
-    _lock: File,
+    /// What keeps others away.
+    pub lock: Lock,
 }
 
 /// State values of the command line.
 pub mod key {
     /// Change sets that were allowed, one code a line.
     pub const ALLOWED: &str = "allowed";
-    /// What the last round found, as JSON.
-    pub const REPORT: &str = "report";
     /// Present once the recovery key was checked on this device.
     pub const CHECKED: &str = "recovery-checked";
-    /// What was last heard of a node, as JSON; followed by its name.
-    pub const NODE: &str = "node/";
 }
 
 /// Reads the configuration.
@@ -65,11 +61,11 @@ pub fn vault(places: Places, secrets: &Secrets) -> Result<Vault> {
     let config = config(&places)?;
     let lock = places.lock()?;
     let (master, vault) = secret::unlock(&places, secrets, Some(&config))?;
-    assemble(places, config, lock, master, vault)
+    assemble(places, config, lock, &master, vault)
 }
 
 /// Puts a device together; makes secure and its repository if they are not there.
-pub fn assemble(places: Places, config: Config, lock: File, master: Master, vault: Id) -> Result<Vault> {
+pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vault: Id) -> Result<Vault> {
     let share = disk(&config.share, &places)?;
     let secure = disk(&config.secure, &places)?;
     let git = repository(&secure)?;
@@ -90,14 +86,14 @@ pub fn assemble(places: Places, config: Config, lock: File, master: Master, vaul
         state,
         clock: System,
         random: OsRandom,
-        keys: VaultKeys::new(&master),
+        keys: VaultKeys::new(master),
         vault,
         name: config.device.clone(),
         id: device_id(&places)?,
         settings,
         report: Report::default(),
     };
-    Ok(Vault { config, places, device, rebuilt, _lock: lock })
+    Ok(Vault { config, places, device, rebuilt, lock })
 }
 
 /// The disk at a configured folder.

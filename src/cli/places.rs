@@ -1,11 +1,19 @@
 //! Where files lie: configuration, key, state, lock (the XDG base directory specification, as far as it is used here).
 
+use crate::agent::control::{Ask, Client};
 use crate::error::{Error, Kind, Result};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The vault's lock. First the file is let go, then the agent hears that it has the vault again.
+pub struct Lock {
+    _file: File,
+    _loan: Option<Client>,
+}
 
 /// All places of one vault.
 #[derive(Clone, Debug)]
@@ -79,18 +87,45 @@ impl Places {
         Ok(())
     }
 
-    /// Takes the vault's lock, which the system releases when the process ends, however it ends.
-    pub fn lock(&self) -> Result<File> {
+    /// Takes the vault's lock, which the system releases when the process ends, however it ends. A running agent lends
+    /// the vault for as long as the lock is held.
+    pub fn lock(&self) -> Result<Lock> {
+        let (file, path) = self.lock_file()?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock { _file: file, _loan: None }),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(Error::from(e).at(path.display())),
+        }
+        let Some(mut agent) = Client::connect(&self.state_dir) else {
+            return Err(
+                Error::failed("another sharelock is at work on this vault").detail("nothing was changed; try again when it has ended")
+            );
+        };
+        agent.ask(Ask::Lend)?;
+        let mut answer = agent.answer(Some(Duration::from_secs(1)))?;
+        if answer.is_none() {
+            eprintln!("the running sharelock is in the middle of a sync, waiting for it ...");
+            answer = agent.answer(None)?;
+        }
+        if answer.is_none_or(|a| a["lent"] != true) {
+            return Err(Error::failed("the running sharelock does not lend the vault").remedy("do", "sharelock stop"));
+        }
+        file.lock().map_err(|e| Error::from(e).at(path.display()))?;
+        Ok(Lock { _file: file, _loan: Some(agent) })
+    }
+
+    /// Takes the vault's lock as soon as nobody else has it.
+    pub fn wait_for_lock(&self) -> Result<Lock> {
+        let (file, path) = self.lock_file()?;
+        file.lock().map_err(|e| Error::from(e).at(path.display()))?;
+        Ok(Lock { _file: file, _loan: None })
+    }
+
+    fn lock_file(&self) -> Result<(File, PathBuf)> {
         private_dir(&self.state_dir)?;
         let path = self.state_dir.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::failed("another sharelock is at work on this vault").detail("nothing was changed; try again when it has ended"))
-            }
-            Err(TryLockError::Error(e)) => Err(Error::from(e).at(path.display())),
-        }
+        Ok((file, path))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `remote add|remove|list|heal|trust|authorize`.
 
 use super::args::{RemoteVerb, Secrets};
-use super::open::{self, Vault, key};
+use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, sync, voice};
 use crate::agent::{exchange, round};
@@ -92,7 +92,7 @@ fn remove(mut v: Vault, name: &str) -> Result<u8> {
     }
     places::write_private(&v.places.config, rest.as_bytes())?;
     v.device.git.set_ref(&history::seen_ref(name), Expect::Any, None)?;
-    v.device.state.set_value(&format!("{}{name}", key::NODE), None)?;
+    v.device.state.set_value(&format!("{}{name}", crate::agent::memo::NODE), None)?;
     v.device.state.set_value(&exchange::space_key(name), None)?;
     v.device.state.commit()?;
     println!("{name} is no storage node any more; what is stored there stays there, encrypted");

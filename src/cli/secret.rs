@@ -145,10 +145,28 @@ fn wrong(e: Error) -> Error {
 
 /// The unlocked key of `--start-without-password`: header K, vault id, master; 56 bytes that only the owner may read.
 pub fn write_unlocked(places: &Places, master: &Master, vault: &Id) -> Result<()> {
+    places::write_private(&places.unlocked, &unlocked_bytes(master, vault))
+}
+
+/// An unlocked key as it is written into a file or a pipe.
+pub fn unlocked_bytes(master: &Master, vault: &Id) -> Secret {
     let mut bytes = Zeroizing::new(header::bytes(header::Type::Key, 0).to_vec());
+    bytes.reserve_exact(48); // It does not move once the key is in it.
     bytes.extend_from_slice(&vault.0);
     bytes.extend_from_slice(master.as_bytes());
-    places::write_private(&places.unlocked, &bytes)
+    bytes
+}
+
+/// Reads what [`unlocked_bytes`] wrote.
+pub fn from_unlocked(bytes: &[u8]) -> Result<Option<(Master, Id)>> {
+    header::check(bytes, header::Type::Key)?;
+    let (Ok(vault), Ok(master)) =
+        (<[u8; 16]>::try_from(bytes.get(8..24).unwrap_or_default()), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default()))
+    else {
+        return Ok(None);
+    };
+    let master = Zeroizing::new(master);
+    Ok(Some((Master::from_bytes(&master), Id(vault))))
 }
 
 fn read_unlocked(places: &Places) -> Result<(Master, Id)> {
@@ -158,14 +176,7 @@ fn read_unlocked(places: &Places) -> Result<(Master, Id)> {
             .remedy("do", format!("chmod 600 {}", places.short(path))));
     }
     let bytes = Zeroizing::new(places::read(path, 4096)?);
-    header::check(&bytes, header::Type::Key)?;
-    let (Ok(vault), Ok(master)) =
-        (<[u8; 16]>::try_from(bytes.get(8..24).unwrap_or_default()), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default()))
-    else {
-        return Err(Error::integrity(Class::Form, format!("{} is damaged", places.short(path))));
-    };
-    let master = Zeroizing::new(master);
-    Ok((Master::from_bytes(&master), Id(vault)))
+    from_unlocked(&bytes)?.ok_or_else(|| Error::integrity(Class::Form, format!("{} is damaged", places.short(path))))
 }
 
 /// Prints the recovery key as `init` shows it.

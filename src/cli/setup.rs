@@ -155,7 +155,7 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
     make_folders(&p)?;
     let config = write_config(&places, &p, &remotes)?;
-    let mut v = open::assemble(places, config, lock, master, vault)?;
+    let mut v = open::assemble(places, config, lock, &master, vault)?;
     scan::mark_root(&v.device.share, &vault)?;
     if checked {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
@@ -306,7 +306,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
         );
         eprintln!("  and of what differs both versions are kept");
     }
-    let mut v = open::assemble(places, config, lock, master, vault)?;
+    let mut v = open::assemble(places, config, lock, &master, vault)?;
     scan::mark_root(&v.device.share, &vault)?;
     if a.key_file.is_none() {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;

@@ -2,9 +2,11 @@
 
 use super::args::Status;
 use super::nodes::Node;
-use super::open::{self, Vault, key};
+use super::open::{self, Vault};
 use super::places::Places;
 use super::voice;
+use crate::agent::control::{error_from, error_json};
+use crate::agent::memo;
 use crate::agent::round::{self, Outcome, StorageNode};
 use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Kind, Result};
@@ -12,16 +14,17 @@ use crate::files::real::Disk;
 use crate::git::store::{Store, dir_at};
 use crate::id::Oid;
 use crate::mirror::overlay::{Overlay, Rows};
-use crate::mirror::{Problem, history};
+use crate::mirror::{Problem, Report, history};
 use crate::path::RelPath;
 use crate::state::db::Db;
 use crate::state::{State, Table, key as state_key};
 use crate::tree::conflict;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 /// One full round, both ways.
 pub fn sync(mut v: Vault) -> Result<u8> {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     if v.rebuilt {
         eprintln!("the state database was damaged and is made anew; the old one is kept beside it");
     }
@@ -34,19 +37,44 @@ pub fn sync(mut v: Vault) -> Result<u8> {
         return Err(voice::brake(b, v.config.device.as_str()));
     }
     let (files, _, bytes) = v.device.state.count(Table::Head)?;
+    let left = v.device.report.again || v.device.report.problems.iter().any(|p| !p.note);
+    let errors = out.nodes.into_iter().filter_map(|n| n.error).collect();
+    conclude(errors, left, (files, bytes), v.config.remotes.len(), started)
+}
+
+/// What the round of the running agent has done, as [`sync`] tells it.
+pub fn told(answer: &Value, started: Instant) -> Result<u8> {
+    if answer["done"] != true {
+        return Err(Error::failed(answer["why"].as_str().unwrap_or("the running sharelock did not sync").to_string()));
+    }
+    let report = &answer["report"];
+    let text = |v: &Value| v.as_str().map(str::to_string);
+    let mut left = report["again"] == true;
+    for p in report["problems"].as_array().into_iter().flatten() {
+        left |= p["note"] != true;
+        eprint!("{}", voice::problem_lines(text(&p["path"]), p["what"].as_str().unwrap_or_default(), text(&p["remedy"])));
+    }
+    if let Some(e) = error_from(&answer["error"]).or_else(|| error_from(&report["stopped"])) {
+        return Err(e);
+    }
+    let errors = answer["errors"].as_array().into_iter().flatten().filter_map(|e| error_from(&e["error"])).collect();
+    let number = |key: &str| answer[key].as_u64().unwrap_or(0);
+    conclude(errors, left, (number("files"), number("bytes")), number("nodes") as usize, started)
+}
+
+fn conclude(mut errors: Vec<Error>, left: bool, (files, bytes): (u64, u64), nodes: usize, started: Instant) -> Result<u8> {
     // Integrity before reachability: the worst is the one that the exit code tells.
-    let mut errors: Vec<Error> = out.nodes.into_iter().filter_map(|n| n.error).collect();
     errors.sort_by_key(Error::exit_code);
     if let Some(worst) = errors.pop() {
         errors.iter().for_each(voice::error);
         return Err(worst);
     }
-    if v.device.report.again || v.device.report.problems.iter().any(|p| !p.note) {
+    if left {
         println!("in sync but for what is named above: {}, {}", voice::files(files), voice::size(bytes));
         return Ok(1);
     }
     let secs = started.elapsed().as_secs_f64();
-    println!("in sync: {}, {}{} ({secs:.1} s)", voice::files(files), voice::size(bytes), stored(v.config.remotes.len()));
+    println!("in sync: {}, {}{} ({secs:.1} s)", voice::files(files), voice::size(bytes), stored(nodes));
     Ok(0)
 }
 
@@ -61,26 +89,18 @@ fn stored(nodes: usize) -> String {
 /// Runs a round and notes for `status` what came of it.
 pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> {
     let result = round::run(&mut v.device, nodes);
-    let now = System.now();
-    if let Ok(out) = &result {
-        for n in &out.nodes {
-            let name = format!("{}{}", key::NODE, n.name);
-            let before = v.device.state.value(&name)?.and_then(|b| serde_json::from_slice::<Value>(&b).ok());
-            let success = match &n.error {
-                None => json!(now.s),
-                Some(_) => before.map_or(Value::Null, |b| b["success"].clone()),
-            };
-            let error = n.error.as_ref().map(|e| (e.to_string(), e.exit_code()));
-            let text = json!({"success": success, "error": error, "head": n.head.map(|h| h.to_string())});
-            v.device.state.set_value(&name, Some(text.to_string().as_bytes()))?;
-        }
-    }
-    let problems: Vec<Value> = v.device.report.problems.iter().map(problem_json).collect();
-    let brake = v.device.report.brake.as_ref().map(|b| voice::brake(b, v.config.device.as_str()).to_string());
-    let report = json!({"problems": problems, "brake": brake, "again": v.device.report.again});
-    v.device.state.set_value(key::REPORT, Some(report.to_string().as_bytes()))?;
-    v.device.state.commit()?;
+    let heard = result.as_ref().map_or(&[][..], |out| &out.nodes);
+    let report = report_json(&v.device.report, v.config.device.as_str());
+    memo::note(&mut v.device.state, heard, &report, System.now(), true)?;
     result
+}
+
+/// A report as `status` keeps it.
+pub fn report_json(report: &Report, device: &str) -> Value {
+    let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
+    let stopped = report.brake.as_ref().map(|b| voice::brake(b, device));
+    let brake = stopped.as_ref().map(ToString::to_string);
+    json!({"problems": problems, "brake": brake, "stopped": stopped.as_ref().map(error_json), "again": report.again})
 }
 
 fn problem_json(p: &Problem) -> Value {
@@ -103,11 +123,10 @@ pub fn status(places: Places, args: &Status) -> Result<u8> {
     let secure = Disk::open(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
     let git = Store::open(&secure, &dir_at(&secure, ".git")?)?;
     let head = crate::mirror::secure::oid_value(&state, state_key::HEAD)?;
-    let report: Value = state.value(key::REPORT)?.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or(Value::Null);
+    let report = memo::read(&state, memo::REPORT)?;
     let mut nodes = Vec::new();
     for r in &config.remotes {
-        let last = state.value(&format!("{}{}", key::NODE, r.name))?.and_then(|b| serde_json::from_slice::<Value>(&b).ok());
-        let last = last.unwrap_or(Value::Null);
+        let last = memo::of_node(&state, &r.name)?;
         nodes.push(NodeStatus {
             name: r.name.clone(),
             url: r.url.clone(),

@@ -158,11 +158,16 @@ pub fn brake(b: &Brake, device: &str) -> Error {
 
 /// One problem as `status` shows it.
 pub fn problem(p: &Problem) -> String {
-    let mut out = match &p.path {
-        Some(path) => format!("  {path}   {}\n", p.what),
-        None => format!("  {}\n", p.what),
+    problem_lines(p.path.as_ref().map(ToString::to_string), &p.what, p.remedy.clone())
+}
+
+/// The lines of a problem, by its parts.
+pub fn problem_lines(path: Option<String>, what: &str, remedy: Option<String>) -> String {
+    let mut out = match path {
+        Some(path) => format!("  {path}   {what}\n"),
+        None => format!("  {what}\n"),
     };
-    if let Some(r) = &p.remedy {
+    if let Some(r) = remedy {
         out.push_str(&format!("    do: {r}\n"));
     }
     out

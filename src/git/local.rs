@@ -10,16 +10,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 /// A bare repository below a root.
-pub struct LocalRemote<F: Files> {
-    open: Box<dyn Fn() -> Result<F>>,
+pub struct LocalRemote<F: Files, O: Fn() -> Result<F> = Box<dyn Fn() -> Result<F> + Send>> {
+    open: O,
     place: String,
 }
 
-impl<F: Files> LocalRemote<F> {
+impl<F: Files, O: Fn() -> Result<F>> LocalRemote<F, O> {
     /// `open` gives the bare repository's directory as a root, each time anew: an external disk comes and goes.
     /// `place` is how it is called in messages.
-    pub fn new(place: impl Into<String>, open: impl Fn() -> Result<F> + 'static) -> Self {
-        LocalRemote { open: Box::new(open), place: place.into() }
+    pub fn new(place: impl Into<String>, open: O) -> Self {
+        LocalRemote { open, place: place.into() }
     }
 
     fn store(&self) -> Result<Store<F>> {
@@ -32,7 +32,7 @@ impl<F: Files> LocalRemote<F> {
     }
 }
 
-impl<F: Files> Remote for LocalRemote<F> {
+impl<F: Files, O: Fn() -> Result<F>> Remote for LocalRemote<F, O> {
     fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
         self.store()?.refs("refs/")
     }

@@ -25,7 +25,7 @@ pub mod stage;
 pub mod versions;
 pub mod worktree;
 
-use crate::clock::{Clock, Random};
+use crate::clock::{Clock, Random, Time};
 use crate::crypt::VaultKeys;
 use crate::files::Files;
 use crate::git::store::Store;
@@ -78,11 +78,22 @@ pub struct Settings {
     pub allowed: Vec<String>,
     /// log2 of the segment size for new large files (16..=20).
     pub segment: u8,
+    /// Files written at or after this time are left for the next round, as if they had not changed: somebody may still
+    /// be writing them. `None`: none are.
+    pub settled_before: Option<Time>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { ignore: Vec::new(), min_free: 64_000_000, brake_files: 1000, brake_fraction: 0.1, allowed: Vec::new(), segment: 20 }
+        Settings {
+            ignore: Vec::new(),
+            min_free: 64_000_000,
+            brake_files: 1000,
+            brake_fraction: 0.1,
+            allowed: Vec::new(),
+            segment: 20,
+            settled_before: None,
+        }
     }
 }
 

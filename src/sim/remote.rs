@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// One device's view of a node.
 pub struct SimRemote {
     life: Life,
-    inner: LocalRemote<SimDisk>,
+    inner: LocalRemote<SimDisk, Box<dyn Fn() -> Result<SimDisk>>>,
     /// True while this device cannot reach it.
     pub down: Rc<Cell<bool>>,
 }
@@ -27,7 +27,7 @@ impl SimRemote {
     /// A view of the repository on `disk`.
     pub fn new(life: Life, disk: &SimDisk, down: Rc<Cell<bool>>) -> SimRemote {
         let disk = disk.clone();
-        SimRemote { life, inner: LocalRemote::new("node", move || Ok(disk.clone())), down }
+        SimRemote { life, inner: LocalRemote::new("node", Box::new(move || Ok(disk.clone()))), down }
     }
 
     fn reachable(&self) -> Result<()> {

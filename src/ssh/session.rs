@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Questions that only a person can answer. Without a terminal every answer is no.
-pub trait Ask {
+pub trait Ask: Send {
     /// The host is new to this device: is this its key?
     fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool;
     /// The passphrase of a key file.

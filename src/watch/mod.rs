@@ -64,7 +64,7 @@ pub enum Choice {
 /// Names that are no concern: called with the directory's path and the name of an entry. Nothing is told of such an
 /// entry, and if it is a directory nothing beneath is watched. If the answer for a directory changes from yes to no,
 /// a new watcher is needed.
-pub type Skip = Box<dyn Fn(&RelPath, &[u8]) -> bool + Send>;
+pub type Skip = Box<dyn Fn(&RelPath, &[u8]) -> bool + Send + Sync>;
 
 /// Which back end is at work.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ const MAIN: &str = "refs/heads/main";
 
 fn node(dir: &Path) -> LocalRemote<Disk> {
     let dir = dir.to_path_buf();
-    LocalRemote::new("disk", move || Disk::open(&dir).map_err(Error::from))
+    LocalRemote::new("disk", Box::new(move || Disk::open(&dir).map_err(Error::from)))
 }
 
 fn update(name: &str, old: Option<Oid>, new: Option<Oid>) -> RefUpdate {

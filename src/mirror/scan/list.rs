@@ -243,6 +243,10 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
                 Ok(())
             }
             Kind::File | Kind::Link => {
+                if self.is_written(&stat, old.is_some())? {
+                    self.d.report.again = true;
+                    return Ok(());
+                }
                 self.out.files += 1;
                 self.out.bytes = self.out.bytes.saturating_add(stat.size);
                 self.file(place, &stat, disk, old)
@@ -253,6 +257,13 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
                 old.map_or(Ok(()), |row| self.gone(row))
             }
         }
+    }
+
+    /// True if a file may still be written to and waits for the next round. One that has moved does not wait: its old
+    /// place is empty already.
+    fn is_written(&self, stat: &Stat, known: bool) -> Result<bool> {
+        let Some(before) = self.d.settings.settled_before else { return Ok(false) };
+        Ok(stat.mtime >= before && (known || self.d.state.by_ino(Table::Anc, stat.ino)?.is_empty()))
     }
 
     /// A file or link: rule 1, or new.

@@ -1,0 +1,278 @@
+//! The thread that holds the vault and does what blocks: rounds, sealing and opening notices.
+//!
+//! It is one thread, because a vault is worked on by one at a time. What it is asked to do arrives as [`Job`]s, in
+//! order; what came of it goes back as an [`Event`].
+
+use super::Event;
+use super::memo;
+use super::notices::{self, Known};
+use super::round::{self, NodeOutcome, StorageNode, What};
+use super::schedule::Work;
+use crate::clock::system::{OsRandom, System};
+use crate::clock::{Clock, Time};
+use crate::config::Config;
+use crate::crypt::notice::Notice;
+use crate::error::{Error, Result};
+use crate::files::real::Disk;
+use crate::git::Remote;
+use crate::id::{Id, Oid};
+use crate::mirror::{Device, Report};
+use crate::path::RelPath;
+use crate::state::db::Db;
+use crate::state::{State, Table};
+use serde_json::Value;
+use smol::channel::{Receiver, Sender};
+use std::any::Any;
+use std::collections::BTreeMap;
+
+/// The device on this machine's disks.
+pub type RealDevice = Device<Disk, Db, System, OsRandom>;
+
+/// How the vault is opened on this machine, and how a person is told of it: what the command line knows.
+pub trait Site<Rm: Remote>: Send {
+    /// Reads the configuration, takes the vault's lock and opens everything.
+    fn open(&mut self) -> Result<Opened<Rm>>;
+    /// A report as `status` keeps it: `problems`, `brake`, `again`.
+    fn report(&self, device: &str, report: &Report) -> Value;
+    /// Paths of head that have a conflict copy.
+    fn conflicts(&self, state: &Db) -> Result<Vec<RelPath>>;
+}
+
+/// An open vault.
+pub struct Opened<Rm: Remote> {
+    /// The device.
+    pub device: RealDevice,
+    /// Its storage nodes.
+    pub nodes: Vec<StorageNode<Rm>>,
+    /// The configuration as it was read.
+    pub config: Config,
+    /// What is held as long as the vault is open.
+    pub guard: Box<dyn Any>,
+}
+
+/// What the worker is to do.
+pub enum Job<Rm: Remote> {
+    /// Open the vault (again).
+    Open,
+    /// Close it, so that another process can work on it.
+    Close,
+    /// One round with the nodes that are there.
+    Round(Work),
+    /// A node that was away has answered.
+    Back(Box<StorageNode<Rm>>),
+    /// A notice has come.
+    Heard(Vec<u8>),
+    /// Note what is only in memory, close, end.
+    Stop,
+}
+
+/// What the loop must know of an opened vault.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The configuration.
+    pub config: Config,
+    /// The name of the XMPP node for notices.
+    pub notice_node: String,
+    /// This device's resource at an XMPP server.
+    pub resource: String,
+    /// This device's id.
+    pub id: Id,
+    /// Files with a conflict copy.
+    pub conflicts: Vec<RelPath>,
+    /// The devices that the history names.
+    pub devices: BTreeMap<Id, Known>,
+}
+
+/// What came of a round.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// What it had to do.
+    pub work: Work,
+    /// Each node that took part.
+    pub nodes: Vec<NodeOutcome>,
+    /// Our head.
+    pub head: Option<Oid>,
+    /// Commits that were made.
+    pub commits: u32,
+    /// Paths of share that were written.
+    pub applied: u64,
+    /// Something was left for another round.
+    pub again: bool,
+    /// The report as `status` keeps it.
+    pub report: Value,
+    /// Files and bytes in the vault.
+    pub vault: (u64, u64),
+    /// Files with a conflict copy, where a round may have changed them.
+    pub conflicts: Option<Vec<RelPath>>,
+    /// The sealed notice to be published, if a node has taken something new of ours.
+    pub notice: Option<String>,
+    /// Devices that new commits name.
+    pub devices: BTreeMap<Id, Known>,
+    /// Heads that were announced and that no node shows: by whom, and their height.
+    pub withheld: Vec<(Id, u64)>,
+    /// Why the round stopped as a whole.
+    pub error: Option<Error>,
+}
+
+/// How long the nodes may be without a head that a device has announced before a person hears of it (FORMAT 9).
+const WITHHELD: i64 = 600;
+/// Commits that are looked at for the names of devices: when the vault is opened, and when head has changed.
+const NAMES: (usize, usize) = (300, 20);
+
+/// A head that was announced and that no node shows yet.
+struct Announced {
+    notice: Notice,
+    since: Time,
+}
+
+/// Runs until [`Job::Stop`] or until nobody can ask any more.
+pub fn run<Rm: Remote + Send + 'static>(site: Box<dyn Site<Rm>>, jobs: &Receiver<Job<Rm>>, events: &Sender<Event<Rm>>) {
+    let mut w = Worker { site, open: None, latest: Vec::new(), announced: Vec::new() };
+    while let Ok(job) = jobs.recv_blocking() {
+        let last = matches!(job, Job::Stop);
+        for event in w.work(job) {
+            if events.send_blocking(event).is_err() {
+                return;
+            }
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+struct Worker<Rm: Remote> {
+    site: Box<dyn Site<Rm>>,
+    open: Option<Opened<Rm>>,
+    /// What was last heard of each node: its time is written at the end only.
+    latest: Vec<NodeOutcome>,
+    announced: Vec<Announced>,
+}
+
+impl<Rm: Remote + Send + 'static> Worker<Rm> {
+    fn work(&mut self, job: Job<Rm>) -> Vec<Event<Rm>> {
+        match job {
+            Job::Open => vec![Event::Opened(Box::new(self.open()))],
+            Job::Close => {
+                self.close();
+                vec![Event::Closed]
+            }
+            Job::Stop => {
+                self.close();
+                vec![Event::Stopped]
+            }
+            Job::Round(work) => self.round(work),
+            Job::Back(node) => {
+                if let Some(o) = &mut self.open {
+                    // The configuration may have changed while it was away.
+                    if o.config.remotes.iter().any(|r| r.name == node.name) && !o.nodes.iter().any(|n| n.name == node.name) {
+                        o.nodes.push(*node);
+                    }
+                }
+                Vec::new()
+            }
+            Job::Heard(sealed) => self.heard(&sealed).into_iter().collect(),
+        }
+    }
+
+    fn open(&mut self) -> Result<Facts> {
+        let o = self.site.open()?;
+        let head = round::head(&o.device)?;
+        let facts = Facts {
+            config: o.config.clone(),
+            notice_node: notices::node(&o.device.keys),
+            resource: notices::resource(&o.device.keys, &o.device.id),
+            id: o.device.id,
+            conflicts: self.site.conflicts(&o.device.state)?,
+            devices: head.map_or(Ok(BTreeMap::new()), |h| notices::devices(&o.device, h, NAMES.0))?,
+        };
+        self.open = Some(o);
+        Ok(facts)
+    }
+
+    fn close(&mut self) {
+        let Some(mut o) = self.open.take() else { return };
+        let noted = memo::read(&o.device.state, memo::REPORT)
+            .and_then(|report| memo::note(&mut o.device.state, &self.latest, &report, System.now(), true));
+        if let Err(e) = noted {
+            log::warn!("the times of last success are not kept: {e}");
+        }
+    }
+
+    fn heard(&mut self, sealed: &[u8]) -> Option<Event<Rm>> {
+        let o = self.open.as_mut()?;
+        match notices::open(&mut o.device, sealed) {
+            Ok(Some(notice)) => {
+                let settled = notices::is_here(&o.device, &notice.head).unwrap_or(false);
+                if !settled {
+                    // One for each device: a later head contains the earlier ones.
+                    self.announced.retain(|a| a.notice.device != notice.device);
+                    self.announced.push(Announced { notice: notice.clone(), since: System.now() });
+                }
+                Some(Event::Heard(notice.device, settled))
+            }
+            Ok(None) => None,
+            Err(e) => {
+                log::info!("a notice was dropped: {e}");
+                None
+            }
+        }
+    }
+
+    fn round(&mut self, work: Work) -> Vec<Event<Rm>> {
+        let Some(o) = &mut self.open else { return Vec::new() };
+        let d = &mut o.device;
+        let started = System.now();
+        d.settings.settled_before = work.only_settled.then(|| earlier(started, o.config.quiet));
+        let before = round::head(d).unwrap_or(None);
+        let result = round::run_part(d, &mut o.nodes, What { share: work.share, secure: work.secure });
+        let mut f =
+            Finished { work, report: self.site.report(o.config.device.as_str(), &d.report), again: d.report.again, ..Finished::default() };
+        f.vault = d.state.count(Table::Head).map_or((0, 0), |(files, _, bytes)| (files, bytes));
+        match result {
+            Ok(out) => {
+                (f.head, f.commits, f.applied) = (out.head, out.commits, out.applied);
+                if out.commits > 0 || out.applied > 0 {
+                    f.conflicts = self.site.conflicts(&d.state).ok();
+                }
+                if out.nodes.iter().any(|n| n.sent) {
+                    f.notice = notices::seal(d, out.head).unwrap_or_else(|e| {
+                        log::warn!("the other devices are not told: {e}");
+                        None
+                    });
+                }
+                f.nodes = out.nodes;
+            }
+            // What was begun is either done at the next round, or never was.
+            Err(e) => (f.again, f.error) = (true, Some(e)),
+        }
+        if let Some(head) = f.head.filter(|_| f.head != before) {
+            f.devices = notices::devices(d, head, NAMES.1).unwrap_or_default();
+        }
+        let now = System.now();
+        self.announced.retain(|a| !notices::is_here(d, &a.notice.head).unwrap_or(false));
+        if f.nodes.iter().any(|n| n.error.is_none()) {
+            let late = self.announced.iter().filter(|a| now.s - a.since.s >= WITHHELD);
+            f.withheld = late.map(|a| (a.notice.device, a.notice.height)).collect();
+        }
+        if let Err(e) = memo::note(&mut d.state, &f.nodes, &f.report, now, false) {
+            log::warn!("what this round found is not kept for `status`: {e}");
+        }
+        self.latest.retain(|l| !f.nodes.iter().any(|n| n.name == l.name));
+        self.latest.extend(f.nodes.iter().cloned());
+        let mut events = Vec::new();
+        for n in &f.nodes {
+            let Some(error) = &n.error else { continue };
+            if let Some(i) = o.nodes.iter().position(|node| node.name == n.name) {
+                events.push(Event::Away(Box::new(o.nodes.remove(i)), error.clone()));
+            }
+        }
+        events.push(Event::Finished(Box::new(f)));
+        events
+    }
+}
+
+fn earlier(t: Time, millis: u64) -> Time {
+    let ns = i128::from(t.s) * 1_000_000_000 + i128::from(t.ns) - i128::from(millis) * 1_000_000;
+    Time { s: ns.div_euclid(1_000_000_000) as i64, ns: ns.rem_euclid(1_000_000_000) as u32 }
+}
