@@ -34,3 +34,5 @@ pub mod ssh;
 pub mod state;
 pub mod tree;
 pub mod watch;
+#[cfg(feature = "xmpp")]
+pub mod xmpp;
