@@ -321,10 +321,8 @@ impl Session {
         let before = ours(&self.peers);
         let is_ours = e.get_child("c", CAPS).is_some_and(|c| c.attr("node") == Some(CLIENT_NODE));
         match kind {
-            None if is_ours || self.config.compat && resource.starts_with(compat::BOT) => {
-                if self.peers.len() < PEERS {
-                    self.peers.insert(resource, is_ours);
-                }
+            None if (is_ours || self.config.compat && resource.starts_with(compat::BOT)) && self.peers.len() < PEERS => {
+                self.peers.insert(resource, is_ours);
             }
             Some("unavailable" | "error") => {
                 self.peers.remove(&resource);
@@ -364,5 +362,4 @@ impl Session {
 }
 
 #[cfg(test)]
-#[path = "session/tests.rs"]
 mod tests;

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_minidom() {
         let text: String = (0u32..0x2000).chain(0xfff0..0x10010).filter_map(char::from_u32).collect();
-        let e = chat(&text, &text);
+        let e = chat(&text[..600], &text);
         let back: Element = String::from_utf8(bytes(&e)).unwrap().parse().unwrap();
         assert_eq!(back.get_child("body", CLIENT).unwrap().text(), clean(&text));
         assert_eq!(clean("a\u{0}b\u{1b}[0m\u{ffff}\u{85}"), "a\u{fffd}b\u{fffd}[0m\u{fffd}\u{fffd}");

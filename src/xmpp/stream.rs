@@ -318,5 +318,4 @@ fn stream_error(e: &Element) -> Trouble {
 }
 
 #[cfg(test)]
-#[path = "stream/tests.rs"]
 mod tests;

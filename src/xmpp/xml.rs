@@ -47,8 +47,7 @@ impl Default for Parser {
 impl Parser {
     /// A parser that waits for a header.
     pub fn new() -> Parser {
-        let mut options = Options::default();
-        options.max_token_length = 8192;
+        let options = Options { max_token_length: 8192, ..Options::default() };
         Parser { raw: RawParser::with_options(options), tree: TreeBuilder::new(), bytes: 0, events: 0, depth: 0, ended: false }
     }
 
@@ -190,7 +189,7 @@ mod tests {
             format!("{HEAD}<?php evil ?>"),
             format!("{HEAD}<message><body></message>"),
             format!("{HEAD}<unknown:message/>"),
-            format!("{HEAD}text"),
+            format!("{HEAD}text<iq/>"),
             format!("{HEAD}</stream:stream>more"),
             "<message/>".to_string(),
         ] {
