@@ -97,9 +97,13 @@ pub fn first_five(names: &[String]) -> String {
 
 /// A path of the share as a command line takes it.
 pub fn shell(path: &RelPath) -> String {
-    let text = path.to_string();
-    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%".contains(&c)) && !text.is_empty() {
-        true => text,
+    word(&path.to_string())
+}
+
+/// A text as one word of a command line.
+pub fn word(text: &str) -> String {
+    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%:".contains(&c)) && !text.is_empty() {
+        true => text.to_string(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
