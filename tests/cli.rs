@@ -49,7 +49,7 @@ fn status_and_exit_codes() {
     assert!(a.ok(["status"]).starts_with("in sync: 2 files, 6 B, everything is stored on 1 of 1 storage nodes\n"));
     a.write("new.txt", "new");
     let s = a.run(["status", "--check"]);
-    assert!(s.code == 1 && s.out.contains("1 file wait to be sent") && s.out.contains("send    new.txt"), "{}", s.out);
+    assert!(s.code == 1 && s.out.contains("1 file waits to be sent (3 B)\n") && s.out.contains("send    new.txt"), "{}", s.out);
     let json: serde_json::Value = serde_json::from_str(&a.ok(["status", "--json"])).unwrap();
     assert_eq!((json["in_sync"].as_bool(), json["pending"]["files"].as_u64()), (Some(false), Some(1)));
     for key in ["head", "remotes", "devices", "conflicts", "problems", "agent"] {

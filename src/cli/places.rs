@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// All places of one vault.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub struct Places {
     /// The directory of the state database, the device id and the lock.
     pub state_dir: PathBuf,
 }
+
+/// Within this time a lock that is only looked at is free again.
+const GLANCE: Duration = Duration::from_millis(500);
 
 fn env_dir(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute())
@@ -84,13 +88,25 @@ impl Places {
         private_dir(&self.state_dir)?;
         let path = self.state_dir.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::failed("another sharelock is at work on this vault").detail("nothing was changed; try again when it has ended"))
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // A look by `status` holds it for a moment, too.
+                Err(TryLockError::WouldBlock) if start.elapsed() < GLANCE => std::thread::sleep(GLANCE / 10),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::failed("another sharelock is at work on this vault")
+                        .detail("nothing was changed; try again when it has ended"));
+                }
+                Err(TryLockError::Error(e)) => return Err(Error::from(e).at(path.display())),
             }
-            Err(TryLockError::Error(e)) => Err(Error::from(e).at(path.display())),
         }
+    }
+
+    /// True while another process is at work on the vault.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.state_dir.join("lock")) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }
 

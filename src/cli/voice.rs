@@ -8,6 +8,18 @@ use crate::tree::conflict::civil;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/// Prints; that nobody reads is no error.
+pub fn say(out: &mut dyn std::io::Write, words: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(words);
+}
+
+/// Columns and rows of a terminal; 80 and 24 where it does not know (a serial line, `script`).
+pub fn terminal_size(fd: impl std::os::fd::AsFd) -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(fd).ok();
+    let known = |n: u16, or: usize| if n == 0 { or } else { usize::from(n) };
+    size.map_or((80, 24), |s| (known(s.ws_col, 80), known(s.ws_row, 24)))
+}
+
 /// `1,204`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -113,7 +125,8 @@ pub fn error(e: &Error) {
     eprint!("{}", error_text(e));
 }
 
-fn error_text(e: &Error) -> String {
+/// An error as [`error`] prints it.
+pub fn error_text(e: &Error) -> String {
     let mut out = format!("sharelock: {e}\n");
     for line in e.details() {
         out.push_str(&format!("  {line}\n"));

@@ -77,6 +77,12 @@ pub struct Status {
     /// for programs
     #[argh(switch)]
     pub json: bool,
+    /// every file that is not in sync, with its reason and what to do
+    #[argh(switch)]
+    pub files: bool,
+    /// stay, and show what changes; Ctrl-C ends it
+    #[argh(switch)]
+    pub watch: bool,
     /// exit 0 in sync, 3 a decision waits, 5 no storage node answers, 1 otherwise
     #[argh(switch)]
     pub check: bool,
