@@ -49,7 +49,7 @@ fn status_and_exit_codes() {
     assert!(a.ok(["status"]).starts_with("in sync: 2 files, 6 B, everything is stored on 1 of 1 storage nodes\n"));
     a.write("new.txt", "new");
     let s = a.run(["status", "--check"]);
-    assert!(s.code == 1 && s.out.contains("1 file wait to be sent") && s.out.contains("send    new.txt"), "{}", s.out);
+    assert!(s.code == 1 && s.out.contains("1 file waits to be sent (3 B)\n") && s.out.contains("send    new.txt"), "{}", s.out);
     let json: serde_json::Value = serde_json::from_str(&a.ok(["status", "--json"])).unwrap();
     assert_eq!((json["in_sync"].as_bool(), json["pending"]["files"].as_u64()), (Some(false), Some(1)));
     for key in ["head", "remotes", "devices", "conflicts", "problems", "agent"] {
@@ -339,16 +339,40 @@ fn kinds_modes_and_times() {
 
 #[test]
 fn a_damaged_secure_is_named_and_repaired() {
-    let (a, _, _) = two();
-    let entry = a.path("secure").join(a.ok(["name", "encrypt", "b.txt"]).trim());
+    let (a, b, _) = two();
+    let long = format!("notes/{}", "x".repeat(200));
+    a.write(&long, "a long name\n");
+    a.write("large", &"0123456789abcdef".repeat(100_000));
+    a.ok(["sync"]);
+    let encrypted = |name: &str| a.path("secure").join(a.ok(["name", "encrypt", name]).trim());
+    // Changed, gone, and a part of a large file.
+    let entry = encrypted("b.txt");
     let mut bytes = std::fs::read(&entry).unwrap();
     bytes[500] ^= 1;
     std::fs::write(&entry, &bytes).unwrap();
+    std::fs::remove_dir_all(encrypted("notes")).unwrap();
+    let part = std::fs::read_dir(encrypted("large")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    std::fs::write(&part, "short").unwrap();
+    a.write("../secure/stranger", "not of the vault");
     let r = a.run(["verify"]);
-    assert!(r.code == 6 && r.err.contains("is damaged"), "{}", r.err);
-    assert!(a.ok(["verify", "--repair"]).contains("made anew"));
-    a.ok(["verify"]);
+    assert_eq!(r.code, 6);
+    for line in [
+        "  b.txt: its encrypted file is damaged (~/secure/",
+        "  notes/todo.txt: its encrypted file is missing (~/secure/",
+        "  large: its encrypted file is damaged (~/secure/",
+        "  ~/secure/stranger: is nothing of this vault; it stays, and is not synced\n",
+    ] {
+        assert!(r.err.contains(line), "{line}{}", r.err);
+    }
+    assert!(r.err.ends_with("sharelock verify --repair\n"), "{}", r.err);
+    let r = a.run(["verify", "--repair"]);
+    assert!(r.code == 6 && r.out.contains("made anew in ~/secure"), "the stranger is left: {}{}", r.out, r.err);
+    std::fs::remove_file(a.path("secure/stranger")).unwrap();
+    assert!(a.ok(["verify"]).starts_with("4 files decrypt and match, "));
+    assert_eq!(git_ok(&a.path("secure"), &["status", "--porcelain"]), "");
     assert_eq!(a.read("b.txt"), "b\n");
+    b.ok(["sync"]);
+    assert_eq!(b.read(&long), "a long name\n");
 }
 
 #[test]

@@ -92,3 +92,62 @@ fn ssh_reads_random_files_as_we_do() {
     }
     assert!(same > 300 && refused < same, "{same} files were compared, {refused} refused");
 }
+
+/// `ssh -G` and our reading of keys, files and agents.
+#[test]
+fn config_as_ssh_reads_it() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config");
+    let path = |name: &str| home.path().join(name).display().to_string();
+    for text in [
+        format!("IdentityFile {}/%h-%n-%p-%r\nHostName real.%h\nPort 77\nUser me\n", path("d")),
+        "ProxyJump none\nHost *\n ProxyJump elsewhere\n User a\n".to_string(),
+        "ProxyCommand none\nUser a\n".to_string(),
+        format!("UserKnownHostsFile {} {}\nUserKnownHostsFile {}\n", path("a"), path("b"), path("c")),
+        "UserKnownHostsFile none\n".to_string(),
+        format!("IdentityAgent {}\nIdentityAgent none\n", path("s")),
+        "IdentitiesOnly yes\nIdentitiesOnly no\nHostKeyAlias  other\n".to_string(),
+        format!("Host x\n IdentityFile {0}/1\nHost h y\n IdentityFile {0}/2\nHost *\n IdentityFile {0}/3\n", path("d")),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let ours = read(&file, "h", home.path()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let out = Command::new("ssh").arg("-G").arg("-F").arg(&file).arg("h").output().unwrap();
+        let theirs = String::from_utf8(out.stdout).unwrap();
+        let values =
+            |key: &str| theirs.lines().filter_map(|l| l.strip_prefix(key)?.strip_prefix(' ')).map(str::to_string).collect::<Vec<_>>();
+        let show = |list: &[std::path::PathBuf]| list.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
+        if !ours.identity_files.is_empty() {
+            // -G shows tokens as they stand.
+            assert_eq!(ours.identity_files.len(), values("identityfile").len(), "{text}");
+            let theirs: Vec<String> = values("identityfile")
+                .iter()
+                .map(|f| f.replace("%h", "real.h").replace("%n", "h").replace("%p", "77").replace("%r", "me"))
+                .collect();
+            assert_eq!(show(&ours.identity_files), theirs, "{text}");
+        }
+        match &ours.known_hosts {
+            Some(list) if list.is_empty() => assert_eq!(values("userknownhostsfile"), ["none"]),
+            Some(list) => assert_eq!(show(list).join(" "), values("userknownhostsfile")[0], "{text}"),
+            None => {}
+        }
+        if let Some(agent) = ours.identity_agent {
+            assert_eq!([agent], *values("identityagent"), "{text}");
+        }
+        if let Some(only) = ours.identities_only {
+            assert_eq!([if only { "yes" } else { "no" }], *values("identitiesonly"));
+        }
+        if let Some(alias) = ours.host_key_alias {
+            assert_eq!([alias], *values("hostkeyalias"));
+        }
+    }
+    for (text, at) in [
+        ("User a\nProxyJump x\n", "config:2"),
+        ("Match host h\nUser x\n", "config:1"),
+        ("Host h\n ProxyCommand nc\n", "config:2"),
+        ("Port x\n", "config:1"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let e = read(&file, "h", home.path()).unwrap_err();
+        assert!(e.kind() == Kind::Usage && e.what().contains(at), "{e}");
+    }
+}

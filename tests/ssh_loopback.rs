@@ -1,15 +1,13 @@
 //! Storage nodes by ssh, against a real sshd on the loopback interface.
+#![cfg(feature = "ssh")]
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use support::{Home, Sshd, assert_equal_trees, git_ok, keygen, ran};
+use std::process::Command;
+use support::{Agent, Home, Pass, Passwords, Sshd, Terminal, assert_equal_trees, between, git_ok, keygen, ran};
 
 /// A home that a server lets in, with a vault on it.
 fn vault(sshd: &Sshd) -> (Home, String) {
@@ -65,32 +63,16 @@ fn agent_and_passphrase() {
     let sshd = Sshd::start(&["ed25519"], "");
     let (a, url) = vault(&sshd);
     let b = Home::new();
-    std::fs::create_dir(b.path(".ssh")).unwrap();
-    std::fs::write(b.path(".ssh/known_hosts"), sshd.known("ed25519")).unwrap();
+    b.knows(&sshd);
     keygen("ed25519", &b.path(".ssh/id_ed25519"), "open sesame");
     sshd.authorize(&b.path(".ssh/id_ed25519.pub"), "");
     let rk = a.path("rk").display().to_string();
     let r = b.run(["join", &url, "--device", "b", "--recovery-key-file", &rk]);
     assert!(r.code == 5 && r.err.contains("its passphrase was not given"), "{}", r.err);
     // The agent has the key open.
-    let socket = b.path("agent.sock");
-    let mut agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
-    support::wait_for("ssh-agent", || socket.exists());
-    std::fs::write(b.path("ask"), "#!/bin/sh\necho 'open sesame'\n").unwrap();
-    std::fs::set_permissions(b.path("ask"), PermissionsExt::from_mode(0o700)).unwrap();
-    let added = Command::new("ssh-add")
-        .arg(b.path(".ssh/id_ed25519"))
-        .env("SSH_AUTH_SOCK", &socket)
-        .env("SSH_ASKPASS", b.path("ask"))
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .env("DISPLAY", ":0")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let joined = b.command(["join", &url, "--device", "b", "--recovery-key-file", &rk]).env("SSH_AUTH_SOCK", &socket).output().unwrap();
-    agent.kill().unwrap();
-    agent.wait().unwrap();
-    assert!(added.status.success(), "{added:?}");
+    let agent = Agent::start(&b, &[".ssh/id_ed25519"], "open sesame");
+    let join = ["join", &url, "--device", "b", "--recovery-key-file", &rk];
+    let joined = b.command(join).env("SSH_AUTH_SOCK", &agent.socket).output().unwrap();
     let r = ran(joined);
     assert_eq!(r.code, 0, "{}", r.err);
     assert_eq!(b.read("x.txt"), "hello\n");
@@ -101,15 +83,11 @@ fn host_keys() {
     let sshd = Sshd::start(&["ed25519", "ecdsa"], "");
     let (a, url) = vault(&sshd);
     let known = a.path(".ssh/known_hosts");
-    let fingerprint = |kind: &str| {
-        let out = Command::new("ssh-keygen").arg("-lf").arg(sshd.dir.path().join(format!("host_{kind}.pub"))).output().unwrap();
-        String::from_utf8(out.stdout).unwrap().split(' ').nth(1).unwrap().to_string()
-    };
     // Unknown: refused without a terminal, with the fingerprint that ssh-keygen shows.
     std::fs::write(&known, "").unwrap();
     let r = a.run(["sync"]);
     assert!(r.code == 5 && r.err.contains("127.0.0.1 is new to this device"), "{}", r.err);
-    let shown = [fingerprint("ed25519"), fingerprint("ecdsa")];
+    let shown = ["ed25519", "ecdsa"].map(|kind| sshd.fingerprint(kind));
     assert!(shown.iter().any(|f| r.err.contains(f)), "{} {shown:?}", r.err);
     // Only the ecdsa key on file: no false alarm.
     std::fs::write(&known, sshd.known("ecdsa")).unwrap();
@@ -128,9 +106,11 @@ fn host_keys() {
     let r = a.run(["sync"]);
     assert!(r.code == 5 && r.err.starts_with("sharelock: not connected: 127.0.0.1 has another host key than on file\n"), "{}", r.err);
     assert!(r.err.contains(".ssh/known_hosts:2") && r.err.contains("sharelock remote trust origin SHA256:..."), "{}", r.err);
-    let r = a.run(["remote", "trust", "origin", "SHA256:wrong"]);
-    assert_eq!(r.code, 5);
-    a.ok(["remote", "trust", "origin", &fingerprint("ed25519")]);
+    assert_eq!(a.run(["remote", "trust", "origin", "SHA256:wrong"]).code, 2);
+    let mine = format!("SHA256:{}", "A".repeat(43));
+    let r = a.run(["remote", "trust", "origin", &mine]);
+    assert!(r.code == 6 && r.err.contains(&mine) && r.err.contains(&sshd.fingerprint("ed25519")), "{}", r.err);
+    a.ok(["remote", "trust", "origin", &sshd.fingerprint("ed25519")]);
     assert!(std::fs::read_to_string(&known).unwrap().starts_with("# mine\n"), "other lines stay");
     a.ok(["sync"]);
     // Revoked.
@@ -140,6 +120,67 @@ fn host_keys() {
     let r = a.run(["sync"]);
     assert!(r.code == 5 && r.err.contains("was revoked"), "{}", r.err);
     let _ = url;
+}
+
+/// Unattended: the fingerprint that somebody has read off the server, of any of its keys, instead of the question.
+#[test]
+fn the_host_key_of_a_first_contact_is_given() {
+    let sshd = Sshd::start(&["ed25519", "ecdsa", "rsa"], "");
+    let a = Home::new();
+    a.let_in(&sshd);
+    a.write("x.txt", "hello\n");
+    let known = a.path(".ssh/known_hosts");
+    std::fs::remove_file(&known).unwrap();
+    let url = sshd.url(&sshd.dir.path().join("v.git"));
+    let rk = a.path("rk").display().to_string();
+    let init = ["init", "--device", "a", "--create", "--recovery-key-out", &rk, "--remote", &url];
+    // Without it the command is repeated with the fingerprint that ssh-keygen shows on the server.
+    let r = a.run(init);
+    let answer = format!("{} --host-key {}\n", init.join(" "), sshd.fingerprint("ed25519"));
+    assert!(r.code == 5 && r.err.ends_with(&answer), "{}", r.err);
+    let other = format!("SHA256:{}", "A".repeat(43));
+    let r = a.run(init.into_iter().chain(["--host-key", &other]));
+    assert_eq!(r.code, 6, "{}", r.err);
+    assert!(r.err.starts_with("sharelock: not connected: 127.0.0.1 shows another host key than that\n"), "{}", r.err);
+    assert!(r.err.contains(&format!("given  {other}\n  shown  {}\n", sshd.fingerprint("ed25519"))), "{}", r.err);
+    assert!(!known.exists() && !sshd.dir.path().join("v.git").exists());
+    let r = a.run(init.into_iter().chain(["--host-key", "ab:cd"]));
+    assert!(r.code == 2 && r.err.contains("is no fingerprint"), "{}", r.err);
+    a.ok(init.into_iter().chain(["--host-key", &sshd.fingerprint("rsa")]));
+    assert_eq!(std::fs::read_to_string(&known).unwrap(), sshd.known("rsa"));
+    a.ok(["sync"]);
+    let b = Home::new();
+    b.let_in(&sshd);
+    std::fs::remove_file(b.path(".ssh/known_hosts")).unwrap();
+    let f = sshd.fingerprint("ecdsa");
+    b.ok(["join", &url, "--device", "b", "--recovery-key-file", &rk, "--host-key", &f]);
+    assert_eq!(std::fs::read_to_string(b.path(".ssh/known_hosts")).unwrap(), sshd.known("ecdsa"));
+    // A key of this host that is on file gives way to the one that somebody answers for.
+    b.ok(["remote", "add", "--create", "--host-key", &sshd.fingerprint("ed25519"), "two", &url.replace("v.git", "two.git")]);
+    assert_eq!(std::fs::read_to_string(b.path(".ssh/known_hosts")).unwrap(), sshd.known("ed25519"));
+    b.ok(["sync"]);
+    let r = b.run(["remote", "add", "--create", "--host-key", &f, "usb", &b.path("usb.git").display().to_string()]);
+    assert!(r.code == 2 && r.err.contains("it has no host key"), "{}", r.err);
+}
+
+/// At a terminal `join` takes the server's password once, as ssh-copy-id does.
+#[test]
+fn join_takes_the_servers_password_once() {
+    let Some(account) = Passwords::start("PasswordAuthentication yes") else { return };
+    let a = Home::new();
+    let b = Home::new();
+    a.write("x.txt", "hello\n");
+    let node = account.home.path().join("v.git");
+    a.init(&node.display().to_string());
+    b.knows(&account.sshd);
+    let url = account.sshd.url(&node);
+    let rk = a.path("rk").display().to_string();
+    let mut t = Terminal::start(&b, &["join", &url, "--device", "b", "--recovery-key-file", &rk]);
+    t.wait("sharelock remote authorize origin 'ssh-ed25519 ");
+    t.wait("password of ").line("wrong").wait("that is not the password. 2 tries left").wait("password:").line(Passwords::RIGHT);
+    t.wait("let in").wait("password for this device").line("mine").wait("once more").line("mine");
+    assert_eq!(t.end(), 0, "{}", t.text());
+    assert_eq!(b.read("x.txt"), "hello\n");
 }
 
 #[test]
@@ -196,10 +237,6 @@ fn ssh_itself_judges_our_reading_of_its_configuration() {
 fn a_restricted_account_as_providers_have() {
     let sshd = Sshd::start(&["ed25519"], "");
     let a = Home::new();
-    let ssh = a.path(".ssh");
-    std::fs::create_dir(&ssh).unwrap();
-    keygen("ed25519", &ssh.join("id_ed25519"), "");
-    std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
     let only = sshd.dir.path().join("only");
     std::fs::write(
         &only,
@@ -207,7 +244,7 @@ fn a_restricted_account_as_providers_have() {
     )
     .unwrap();
     std::fs::set_permissions(&only, PermissionsExt::from_mode(0o755)).unwrap();
-    sshd.authorize(&ssh.join("id_ed25519.pub"), &format!("restrict,command=\"{}\"", only.display()));
+    a.let_in_with(&sshd, &format!("restrict,command=\"{}\"", only.display()));
     a.write("x", "x");
     let node = sshd.dir.path().join("v.git");
     // An old git would leave HEAD at master.
@@ -222,11 +259,7 @@ fn a_restricted_account_as_providers_have() {
 fn git_shell() {
     let sshd = Sshd::start(&["ed25519"], "");
     let a = Home::new();
-    let ssh = a.path(".ssh");
-    std::fs::create_dir(&ssh).unwrap();
-    keygen("ed25519", &ssh.join("id_ed25519"), "");
-    std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
-    sshd.authorize(&ssh.join("id_ed25519.pub"), "restrict,command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\"");
+    a.let_in_with(&sshd, "restrict,command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\"");
     git_ok(sshd.dir.path(), &["init", "-q", "--bare", "-b", "main", "v.git"]);
     a.write("x", "x");
     let url = sshd.url(&sshd.dir.path().join("v.git"));
@@ -240,8 +273,7 @@ fn the_key_of_another_device_is_let_in() {
     let sshd = Sshd::start(&["ed25519"], "");
     let (a, url) = vault(&sshd);
     let b = Home::new();
-    std::fs::create_dir(b.path(".ssh")).unwrap();
-    std::fs::write(b.path(".ssh/known_hosts"), sshd.known("ed25519")).unwrap();
+    b.knows(&sshd);
     let rk = a.path("rk").display().to_string();
     let r = b.run(["join", &url, "--device", "b", "--recovery-key-file", &rk]);
     assert_eq!(r.code, 5);
@@ -257,35 +289,6 @@ fn the_key_of_another_device_is_let_in() {
     assert_eq!(a.run(["remote", "authorize", "origin", "command=\"x\" ssh-ed25519 AAAA"]).code, 2);
 }
 
-/// Passes bytes on, and cuts both ways after so many from the server's or the client's side.
-fn cutting_proxy(port: u16, limit: u64) -> (u16, Arc<AtomicU64>) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let here = listener.local_addr().unwrap().port();
-    let passed = Arc::new(AtomicU64::new(0));
-    let count = passed.clone();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
-            let total = Arc::new(AtomicU64::new(0));
-            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
-                let (total, count) = (total.clone(), count.clone());
-                std::thread::spawn(move || {
-                    let mut buffer = [0u8; 4096];
-                    while let Ok(n) = from.read(&mut buffer) {
-                        if n == 0 || total.fetch_add(n as u64, Ordering::SeqCst) + n as u64 > limit || to.write_all(&buffer[..n]).is_err() {
-                            break;
-                        }
-                        count.fetch_add(n as u64, Ordering::SeqCst);
-                    }
-                    let _ = from.shutdown(std::net::Shutdown::Both);
-                    let _ = to.shutdown(std::net::Shutdown::Both);
-                });
-            }
-        }
-    });
-    (here, passed)
-}
-
 #[test]
 fn lines_that_break_in_the_middle() {
     let sshd = Sshd::start(&["ed25519"], "");
@@ -298,12 +301,11 @@ fn lines_that_break_in_the_middle() {
     let good = std::fs::read_to_string(&config).unwrap();
     let mut cut = 0;
     for (n, limit) in [6_000u64, 9_000, 30_000, 200_000, 600_000].into_iter().enumerate() {
-        let mut noise = vec![0u8; 700_000];
-        noise.iter_mut().enumerate().for_each(|(i, x)| *x = (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ n as u8);
-        std::fs::write(a.share(&format!("big{n}")), &noise).unwrap();
-        let (port, _) = cutting_proxy(sshd.port, limit);
+        std::fs::write(a.share(&format!("big{n}")), support::noise(700_000, n as u64)).unwrap();
+        let bad = between(sshd.port, move |_, total| if total > limit { Pass::Cut } else { Pass::On });
+        let port = bad.port;
         std::fs::write(&config, good.replace(&sshd.port.to_string(), &port.to_string())).unwrap();
-        let line = sshd.known("ed25519").replace(&sshd.port.to_string(), &port.to_string());
+        let line = sshd.known_by(port, "ed25519");
         std::fs::write(a.path(".ssh/known_hosts"), format!("{}{line}", sshd.known("ed25519"))).unwrap();
         let r = a.run(["sync"]);
         assert!(r.code == 5 || r.code == 0, "{limit}: {r:?}");
@@ -352,10 +354,8 @@ fn a_repository_that_refuses_our_namespace_still_takes_everything() {
     git_ok(&node, &["config", "receive.hideRefs", "refs/sharelock"]);
     git_ok(&node, &["config", "--add", "receive.hideRefs", "refs/heads/sharelock"]);
     // More than one batch.
-    for n in 0..3u8 {
-        let mut noise = vec![0u8; 30_000_000];
-        noise.iter_mut().enumerate().for_each(|(i, x)| *x = (i.wrapping_mul(2_654_435_761) >> 11) as u8 ^ n);
-        std::fs::write(a.share(&format!("big{n}")), &noise).unwrap();
+    for n in 0..3u64 {
+        std::fs::write(a.share(&format!("big{n}")), support::noise(30_000_000, n)).unwrap();
     }
     a.ok(["sync"]);
     git_ok(&node, &["fsck", "--strict"]);

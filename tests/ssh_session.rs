@@ -1,4 +1,5 @@
 //! The connection itself, against a real sshd: servers that stop answering, logins, accounts that allow little.
+#![cfg(feature = "ssh")]
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -7,55 +8,16 @@ use sharelock::error::{Error, Kind, Result};
 use sharelock::git::{PackSource, RefStatus, RefUpdate, Remote};
 use sharelock::id::Oid;
 use sharelock::ssh::key;
-use sharelock::ssh::remote::SshRemote;
-use sharelock::ssh::session::{Ask, Settings};
-use sharelock::ssh::url::Url;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Home, Sshd, git_ok, keygen};
-use zeroize::Zeroizing;
+use support::client::{LIMIT, Person, remote};
+use support::{Home, Pass, Sshd, between, git_ok, says_only};
 
-/// Limits in seconds; a call may meet both, and reconnect once.
-const LIMIT: u64 = 2;
 /// What a call that meets a silent server may take at most.
 const BOUND: Duration = Duration::from_secs(5 * LIMIT);
-
-/// Answers as prepared, and notes what was asked.
-#[derive(Clone, Default)]
-struct Person {
-    trusts: bool,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Ask for Person {
-    fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool {
-        self.asked.lock().unwrap().push(format!("{host} {kind} {fingerprint}"));
-        self.trusts
-    }
-
-    fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>> {
-        self.asked.lock().unwrap().push(key.display().to_string());
-        None
-    }
-
-    fn password(&mut self, _: &str) -> Option<Zeroizing<String>> {
-        None
-    }
-}
-
-fn settings(home: &Home) -> Settings {
-    Settings { home: home.path(""), own_key: home.path("own"), connect_timeout: LIMIT, idle_timeout: LIMIT, node: "origin".into() }
-}
-
-fn remote(home: &Home, url: &str, person: &Person) -> SshRemote {
-    SshRemote::new(Url::parse(url).unwrap(), settings(home), Box::new(person.clone()))
-}
 
 /// A pack that stock git made, with `main` of a repository in it.
 struct Pack(Vec<u8>, u32);
@@ -74,14 +36,7 @@ impl PackSource for Pack {
 fn repository(size: usize) -> (tempfile::TempDir, Oid, Pack) {
     let dir = tempfile::tempdir().unwrap();
     git_ok(dir.path(), &["init", "-q", "-b", "main", "."]);
-    let mut x = 1u64;
-    let noise: Vec<u8> = (0..size)
-        .map(|_| {
-            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (x >> 56) as u8
-        })
-        .collect();
-    std::fs::write(dir.path().join("noise"), noise).unwrap();
+    std::fs::write(dir.path().join("noise"), support::noise(size, 1)).unwrap();
     git_ok(dir.path(), &["add", "."]);
     git_ok(dir.path(), &["commit", "-q", "-m", "x"]);
     let head = Oid::from_hex(git_ok(dir.path(), &["rev-parse", "HEAD"]).trim().as_bytes()).unwrap();
@@ -103,54 +58,6 @@ fn main_to(head: Oid) -> RefUpdate {
     RefUpdate { name: "refs/heads/main".into(), old: None, new: Some(head) }
 }
 
-/// Passes bytes on until so many have passed; then keeps the line open and says nothing more.
-fn silent_after(port: u16, bytes: i64) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let here = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
-            let left = Arc::new(AtomicI64::new(bytes));
-            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
-                let left = left.clone();
-                std::thread::spawn(move || {
-                    let mut buffer = [0u8; 1024];
-                    loop {
-                        match from.read(&mut buffer) {
-                            Ok(n) if n > 0 => {
-                                if left.fetch_sub(n as i64, Ordering::SeqCst) >= n as i64 && to.write_all(&buffer[..n]).is_err() {
-                                    break;
-                                }
-                            }
-                            _ => break,
-                        }
-                    }
-                    let _ = to.shutdown(Shutdown::Both);
-                });
-            }
-        }
-    });
-    here
-}
-
-/// Takes connections, says `words`, and nothing more.
-fn says_only(words: &'static [u8]) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let here = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut kept = Vec::new();
-        for mut client in listener.incoming().flatten() {
-            let _ = client.write_all(words);
-            kept.push(client);
-        }
-    });
-    here
-}
-
-fn url_at(port: u16, path: &Path) -> String {
-    format!("ssh://{}@127.0.0.1:{port}{}", support::user(), path.display())
-}
-
 #[track_caller]
 fn unreachable_soon<T>(what: &str, f: impl FnOnce() -> Result<T>) {
     let start = Instant::now();
@@ -164,11 +71,11 @@ fn a_server_that_never_speaks_properly_is_given_up_in_time() {
     let home = Home::new();
     for words in [&b""[..], b"SSH-2.0-slow\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-1.5-old\r\n"] {
         let port = says_only(words);
-        let mut r = remote(&home, &url_at(port, Path::new("/v.git")), &Person::default());
+        let mut r = remote(&home, &format!("ssh://{}@127.0.0.1:{port}/v.git", support::user()), &Person::default());
         unreachable_soon(&String::from_utf8_lossy(words), || r.refs());
     }
     let port = support::free_port();
-    let mut r = remote(&home, &url_at(port, Path::new("/v.git")), &Person::default());
+    let mut r = remote(&home, &format!("ssh://{}@127.0.0.1:{port}/v.git", support::user()), &Person::default());
     unreachable_soon("nobody listens", || r.refs());
 }
 
@@ -185,12 +92,12 @@ fn a_line_that_falls_silent_is_given_up_in_time() {
     let person = Person { trusts: true, ..Person::default() };
     // In the exchange of keys, in the login, before and in the pack.
     for bytes in [500, 2_500, 4_500, 6_000, 100_000] {
-        let port = silent_after(sshd.port, bytes);
+        let line = between(sshd.port, move |_, total| if total > bytes { Pass::Swallow } else { Pass::On });
         let mut sink = Vec::new();
-        let mut r = remote(&home, &url_at(port, &full), &person);
+        let mut r = remote(&home, &sshd.url_by(line.port, &full), &person);
         unreachable_soon(&format!("fetch, {bytes}"), || r.fetch(&[head], &[], &mut sink));
         drop(r);
-        let mut r = remote(&home, &url_at(port, &empty), &person);
+        let mut r = remote(&home, &sshd.url_by(line.port, &empty), &person);
         let start = Instant::now();
         unreachable_soon(&format!("push, {bytes}"), || r.push(&[main_to(head)], false, &mut pack));
         drop(r);
@@ -201,28 +108,6 @@ fn a_line_that_falls_silent_is_given_up_in_time() {
     let mut r = remote(&home, &sshd.url(&empty), &person);
     assert_eq!(r.push(&[main_to(head)], false, &mut pack).unwrap(), [RefStatus::Ok]);
     git_ok(&empty, &["fsck", "--strict"]);
-}
-
-#[test]
-fn keys_of_all_types_and_formats_without_a_passphrase() {
-    let sshd = Sshd::start(&["ed25519"], "");
-    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
-    let url = sshd.url(&sshd.dir.path().join("v.git"));
-    for (kind, format) in
-        [("ed25519", "RFC4716"), ("ecdsa", "RFC4716"), ("ecdsa", "PEM"), ("rsa", "RFC4716"), ("rsa", "PEM"), ("rsa", "PKCS8")]
-    {
-        let home = Home::new();
-        let ssh = home.path(".ssh");
-        std::fs::create_dir(&ssh).unwrap();
-        std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
-        let file = ssh.join(format!("id_{kind}"));
-        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-m", format, "-N", "", "-f"]).arg(&file).status().unwrap();
-        assert!(made.success());
-        sshd.authorize(&file.with_extension("pub"), "");
-        let person = Person::default();
-        remote(&home, &url, &person).refs().unwrap_or_else(|e| panic!("{kind} {format}: {e} {:?}", e.details()));
-        assert!(person.asked.lock().unwrap().is_empty(), "nobody is asked for a passphrase that there is not");
-    }
 }
 
 #[test]
@@ -259,24 +144,18 @@ fn a_revoked_key_cannot_be_trusted() {
     let line = sshd.known("ed25519");
     std::fs::write(&known, format!("@revoked * {}", line.split_once(' ').unwrap().1)).unwrap();
     let before = std::fs::read_to_string(&known).unwrap();
-    let shown = Command::new("ssh-keygen").arg("-lf").arg(sshd.dir.path().join("host_ed25519.pub")).output().unwrap();
-    let fingerprint = String::from_utf8(shown.stdout).unwrap().split(' ').nth(1).unwrap().to_string();
     let mut r = remote(&home, &sshd.url(Path::new("/v.git")), &Person::default());
-    assert!(r.trust(&fingerprint).unwrap_err().what().contains("revoked"));
+    assert!(r.trust(&sshd.fingerprint("ed25519")).unwrap_err().what().contains("revoked"));
     assert_eq!(std::fs::read_to_string(&known).unwrap(), before);
 }
 
 /// An account that runs a script instead of what it is asked to.
 fn restricted(sshd: &Sshd, home: &Home, cases: &str) {
-    let ssh = home.path(".ssh");
-    std::fs::create_dir(&ssh).unwrap();
-    keygen("ed25519", &ssh.join("id_ed25519"), "");
-    std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
     let script = sshd.dir.path().join("only");
     let text = format!("#!/bin/sh\ncd '{}'\ncase \"$SSH_ORIGINAL_COMMAND\" in\n{cases}\nesac\n", sshd.dir.path().display());
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    sshd.authorize(&ssh.join("id_ed25519.pub"), &format!("restrict,command=\"{}\"", script.display()));
+    home.let_in_with(sshd, &format!("restrict,command=\"{}\"", script.display()));
 }
 
 const RUN: &str = "exec sh -c \"$SSH_ORIGINAL_COMMAND\" ;;";

@@ -96,7 +96,7 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         Err(_) if places.unlocked.exists() => {}
         Err(e) => f.bad(Grade::Fail, format!("key file: {e}"), "sharelock passwd --recovery-key"),
     }
-    let (share, secure) = (Disk::open(&config.share), Disk::open(&config.secure));
+    let (share, secure) = (Disk::open_unprobed(&config.share), Disk::open_unprobed(&config.secure));
     match (&share, &secure) {
         (Ok(share), Ok(secure)) => {
             let free = secure.free().unwrap_or(0);

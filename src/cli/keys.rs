@@ -16,7 +16,7 @@ use crate::state::db::Db;
 fn by_recovery(places: &Places, file: Option<&str>) -> Result<(Master, Id)> {
     let config = open::config(places)?;
     let master = secret::read_recovery(file)?;
-    let secure = Disk::open(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
+    let secure = Disk::open_unprobed(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
     let vault = crate::git::store::read_small(&secure, &crate::files::Files::root(&secure), sealed::VAULT, 64)?
         .ok_or_else(|| Error::failed(format!("{}/vault is missing", places.short(&config.secure))))?;
     let (_, id) = secret::keys_for(&master, &vault)?;

@@ -1,5 +1,20 @@
 //! The command line: verbs, what they print, and their exit codes. It speaks as its users do ([`voice`]).
 
+/// Prints, as std's macro of that name, but without a panic when the reader has gone (`sharelock log | head`): what a verb
+/// does matters more than that somebody hears of it.
+macro_rules! print {
+    ($($words:tt)*) => { $crate::cli::voice::say(&mut std::io::stdout(), format_args!($($words)*)) };
+}
+macro_rules! println {
+    ($($words:tt)*) => { $crate::cli::voice::say(&mut std::io::stdout(), format_args!("{}\n", format_args!($($words)*))) };
+}
+macro_rules! eprint {
+    ($($words:tt)*) => { $crate::cli::voice::say(&mut std::io::stderr(), format_args!($($words)*)) };
+}
+macro_rules! eprintln {
+    ($($words:tt)*) => { $crate::cli::voice::say(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*))) };
+}
+
 pub mod args;
 mod conflicts;
 mod doctor;
@@ -15,6 +30,7 @@ mod secret;
 #[cfg(feature = "ssh")]
 mod server;
 mod setup;
+mod status;
 mod sync;
 mod verify;
 pub mod voice;
@@ -105,7 +121,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Pause(v) => run::pause(&places, &v),
         Verb::Resume(_) => run::resume(&places),
         Verb::Wait(v) => run::wait(&places, &v),
-        Verb::Status(v) => sync::status(places, &v),
+        Verb::Status(v) => status::run(&places, &v),
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Log(v) => history::log(open(places)?, &v),

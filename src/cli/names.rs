@@ -81,13 +81,21 @@ fn encrypt(d: &RealDevice, path: &RelPath) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// The path in the share of what a path in secure belongs to, as far as its names tell; they need not be there.
+pub fn belongs_to(d: &RealDevice, path: &[u8]) -> Option<RelPath> {
+    decrypt(d, &RelPath::new(path)?).ok().filter(|p| !p.is_root())
+}
+
 fn decrypt(d: &RealDevice, path: &RelPath) -> Result<RelPath> {
     let mut out = RelPath::root();
-    let (mut id, mut dir) = (Id::ROOT, d.secure.root());
+    let (mut id, mut dir) = (Id::ROOT, Some(d.secure.root()));
     for part in path.names() {
         let entry = part.as_bytes();
         let long = match name::classify(entry) {
-            Listed::LongEntry => read_small(&d.secure, &dir, &[&entry[..entry.len() - 2], b".n"].concat(), 1024)?,
+            Listed::LongEntry => match &dir {
+                Some(dir) => read_small(&d.secure, dir, &[&entry[..entry.len() - 2], b".n"].concat(), 1024)?,
+                None => None,
+            },
             Listed::Entry => None,
             _ => return Err(Error::integrity(Class::Form, format!("{part} is no entry of a vault"))),
         };
@@ -98,7 +106,8 @@ fn decrypt(d: &RealDevice, path: &RelPath) -> Result<RelPath> {
             break;
         }
         id = opened.id;
-        dir = d.secure.open_dir(&dir, entry)?;
+        // Only long names are read from the disk.
+        dir = dir.and_then(|dir| d.secure.open_dir(&dir, entry).ok());
     }
     Ok(out)
 }

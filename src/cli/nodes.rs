@@ -22,17 +22,54 @@ pub enum Node {
     Ssh(Box<crate::ssh::remote::SshRemote>),
 }
 
-/// Opens a node. Nothing is asked of it yet.
+/// How a person answers for a server's host key.
+#[derive(Clone, Debug)]
+pub struct Vouch {
+    /// `--host-key`: the fingerprint that was read off the server; it decides instead of a question.
+    pub host_key: Option<String>,
+    /// The command that a fingerprint completes.
+    pub command: String,
+}
+
+impl Vouch {
+    /// For a node that the configuration names.
+    fn configured(name: &str) -> Vouch {
+        Vouch { host_key: None, command: format!("sharelock remote trust {name}") }
+    }
+
+    /// For a node that the present command is about to take up: it is repeated with the fingerprint.
+    pub fn first(host_key: Option<String>) -> Vouch {
+        let words = std::env::args_os().skip(1).map(|a| voice::word(&a.to_string_lossy()));
+        let command = ["sharelock".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ");
+        Vouch { host_key, command: format!("{command} --host-key") }
+    }
+}
+
+/// Opens a node of the configuration. Nothing is asked of it yet.
 pub fn open(r: &Configured, places: &Places) -> Result<StorageNode<Node>> {
-    let (node, place) = at(r, places)?;
+    open_new(r, places, &Vouch::configured(&r.name))
+}
+
+/// Opens a node that the configuration does not name yet.
+pub fn open_new(r: &Configured, places: &Places, vouch: &Vouch) -> Result<StorageNode<Node>> {
+    let (node, place) = at(r, places, vouch)?;
     let mut node = StorageNode::new(r.name.clone(), place, node);
     node.show_time = Box::new(voice::time);
     Ok(node)
 }
 
+/// The node of the configuration without what a round needs beside it.
+#[cfg(feature = "ssh")]
+pub fn bare(r: &Configured, places: &Places) -> Result<Node> {
+    Ok(at(r, places, &Vouch::configured(&r.name))?.0)
+}
+
 /// The node, and how it is called in messages.
-pub fn at(r: &Configured, places: &Places) -> Result<(Node, String)> {
+fn at(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(Node, String)> {
     if let Some(path) = local_path(&r.url, places) {
+        if vouch.host_key.is_some() {
+            return Err(only_servers(&r.url).detail("leave --host-key out"));
+        }
         let short = places.short(&path);
         let root = path.clone();
         let open: Box<dyn Fn() -> Result<Disk> + Send> = Box::new(move || Disk::open(&root).map_err(Error::from));
@@ -41,7 +78,7 @@ pub fn at(r: &Configured, places: &Places) -> Result<(Node, String)> {
     }
     #[cfg(feature = "ssh")]
     {
-        let (remote, host) = super::server::open(r, places)?;
+        let (remote, host) = super::server::open(r, places, vouch)?;
         Ok((Node::Ssh(Box::new(remote)), host))
     }
     #[cfg(not(feature = "ssh"))]

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The vault's lock. First the file is let go, then the agent hears that it has the vault again.
 pub struct Lock {
@@ -31,6 +31,9 @@ pub struct Places {
     /// The directory of the state database, the device id and the lock.
     pub state_dir: PathBuf,
 }
+
+/// Within this time a lock that is only looked at is free again.
+const GLANCE: Duration = Duration::from_millis(500);
 
 fn env_dir(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute())
@@ -91,10 +94,15 @@ impl Places {
     /// the vault for as long as the lock is held.
     pub fn lock(&self) -> Result<Lock> {
         let (file, path) = self.lock_file()?;
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock { _file: file, _loan: None }),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(e)) => return Err(Error::from(e).at(path.display())),
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock { _file: file, _loan: None }),
+                // A look by `status` holds it for a moment, too.
+                Err(TryLockError::WouldBlock) if start.elapsed() < GLANCE => std::thread::sleep(GLANCE / 10),
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(e)) => return Err(Error::from(e).at(path.display())),
+            }
         }
         let Some(mut agent) = Client::connect(&self.state_dir) else {
             return Err(
@@ -126,6 +134,12 @@ impl Places {
         let path = self.state_dir.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
         Ok((file, path))
+    }
+
+    /// True while another process is at work on the vault.
+    pub fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.state_dir.join("lock")) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 }
 

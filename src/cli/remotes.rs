@@ -1,6 +1,7 @@
 //! `remote add|remove|list|heal|trust|authorize`.
 
-use super::args::{RemoteVerb, Secrets};
+use super::args::{RemoteAdd, RemoteVerb, Secrets};
+use super::nodes::Vouch;
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, sync, voice};
@@ -21,7 +22,7 @@ pub fn run(places: Places, secrets: &Secrets, verb: RemoteVerb) -> Result<u8> {
     match verb {
         RemoteVerb::List(a) => list(&places, a.json),
         RemoteVerb::Remove(a) => remove(open::vault(places, secrets)?, &a.name),
-        RemoteVerb::Add(a) => add(open::vault(places, secrets)?, a.name, a.url, a.create),
+        RemoteVerb::Add(a) => add(open::vault(places, secrets)?, a),
         RemoteVerb::Heal(a) => heal(open::vault(places, secrets)?, &a.name),
         RemoteVerb::Trust(a) => server(&places, &a.name, |r, url| trust(r, url, &a.fingerprint)),
         RemoteVerb::Authorize(a) => server(&places, &a.name, |r, _| authorize(r, &a.name, &a.keyline)),
@@ -43,7 +44,8 @@ fn list(places: &Places, as_json: bool) -> Result<u8> {
     Ok(0)
 }
 
-fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
+fn add(mut v: Vault, a: RemoteAdd) -> Result<u8> {
+    let RemoteAdd { name, url, create, host_key } = a;
     if !config::valid_remote(&name) {
         return Err(Error::new(Kind::Usage, format!("{name:?} cannot be a storage node's name: letters, digits, - and _")));
     }
@@ -52,7 +54,7 @@ fn add(mut v: Vault, name: String, url: String, create: bool) -> Result<u8> {
             .remedy("to forget it", format!("sharelock remote remove {name}")));
     }
     let r = Configured { name: name.clone(), url: nodes::absolute(&url, &v.places) };
-    let mut node = nodes::open(&r, &v.places)?;
+    let mut node = nodes::open_new(&r, &v.places, &Vouch::first(host_key))?;
     if create {
         node.remote.create()?;
     }
@@ -157,7 +159,7 @@ type Server = crate::ssh::remote::SshRemote;
 fn server(places: &Places, name: &str, f: impl FnOnce(&mut Server, &str) -> Result<()>) -> Result<u8> {
     let config = open::config(places)?;
     let r = open::configured(&config, name)?;
-    match nodes::at(r, places)?.0 {
+    match nodes::bare(r, places)? {
         nodes::Node::Ssh(mut remote) => f(&mut remote, &r.url).map(|()| 0),
         nodes::Node::Local(..) => Err(nodes::only_servers(name)),
     }

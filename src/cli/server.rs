@@ -1,5 +1,6 @@
 //! Storage nodes by ssh, with a person at the terminal to ask.
 
+use super::nodes::Vouch;
 use super::places::Places;
 use super::secret;
 use crate::config::Remote as Configured;
@@ -31,8 +32,23 @@ impl Ask for Terminal {
         hidden(&format!("passphrase of {}:\n", key.display()))
     }
 
-    fn password(&mut self, user_at_host: &str) -> Option<Zeroizing<String>> {
-        hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now):\n"))
+    fn password(&mut self, user_at_host: &str, left: Option<u32>) -> Option<Zeroizing<String>> {
+        match left {
+            None => hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now):\n")),
+            Some(left) => {
+                eprintln!("that is not the password. {left} {} left", if left == 1 { "try" } else { "tries" });
+                hidden("password:\n")
+            }
+        }
+    }
+
+    fn question(&mut self, text: &str, echo: bool) -> Option<Zeroizing<String>> {
+        let prompt = format!("the server asks, so that this device's key can be put there (Enter: not now): {text}\n");
+        match echo {
+            false => hidden(&prompt),
+            true if secret::can_ask() => secret::ask(&prompt).ok().filter(|a| !a.is_empty()).map(Zeroizing::new),
+            true => None,
+        }
     }
 }
 
@@ -46,7 +62,7 @@ fn hidden(prompt: &str) -> Option<Zeroizing<String>> {
 }
 
 /// A node and its host.
-pub fn open(r: &Configured, places: &Places) -> Result<(SshRemote, String)> {
+pub fn open(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(SshRemote, String)> {
     let parsed = Url::parse(&r.url)?;
     let host = parsed.host.clone();
     let settings = Settings {
@@ -54,7 +70,8 @@ pub fn open(r: &Configured, places: &Places) -> Result<(SshRemote, String)> {
         own_key: places.config_dir.join("id_ed25519"),
         connect_timeout: 15,
         idle_timeout: 120,
-        node: r.name.clone(),
+        host_key: vouch.host_key.clone(),
+        trust: vouch.command.clone(),
     };
     Ok((SshRemote::new(parsed, settings, Box::new(Terminal)), host))
 }

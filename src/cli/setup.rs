@@ -1,7 +1,7 @@
 //! `init` and `join`.
 
 use super::args::{self, Init, Join, Secrets};
-use super::nodes::Node;
+use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, secret, sync, voice};
@@ -116,7 +116,11 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     places.make()?;
     let lock = places.lock()?;
     // The node first: it is what fails most often, and nothing has been made yet.
-    let mut nodes = remotes.iter().map(|r| nodes::open(r, &places)).collect::<Result<Vec<_>>>()?;
+    if a.host_key.is_some() && remotes.is_empty() {
+        return Err(Error::new(Kind::Usage, "--host-key is the key of a server, and there is none: --remote is missing"));
+    }
+    let vouch = Vouch::first(a.host_key);
+    let mut nodes = remotes.iter().map(|r| nodes::open_new(r, &places, &vouch)).collect::<Result<Vec<_>>>()?;
     for (node, r) in nodes.iter_mut().zip(&remotes) {
         if a.create {
             node.remote.create()?;
@@ -267,7 +271,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     let lock = places.lock()?;
     eprintln!("device  {}   (another name: --device NAME)", p.device);
     let remote = Configured { name: "origin".into(), url: nodes::absolute(&a.url, &places) };
-    let mut node = nodes::open(&remote, &places)?;
+    let mut node = nodes::open_new(&remote, &places, &Vouch::first(a.host_key.clone()))?;
     let refs = nodes::let_in(&mut node, &places, &p.device)?;
     let Some(head) = refs.get(MAIN).copied() else {
         return Err(Error::new(Kind::Failed, format!("{} has no vault yet", node.place))

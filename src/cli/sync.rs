@@ -1,23 +1,17 @@
-//! `sync` and `status`.
+//! `sync`, and the round that every verb runs.
 
-use super::args::Status;
 use super::nodes::Node;
-use super::open::{self, Vault};
-use super::places::Places;
+use super::open::Vault;
 use super::voice;
 use crate::agent::control::{error_from, error_json};
 use crate::agent::memo;
 use crate::agent::round::{self, Outcome, StorageNode};
-use crate::clock::{Clock, Time, system::System};
+use crate::clock::{Clock, system::System};
 use crate::error::{Error, Kind, Result};
-use crate::files::real::Disk;
-use crate::git::store::{Store, dir_at};
-use crate::id::Oid;
 use crate::mirror::overlay::{Overlay, Rows};
-use crate::mirror::{Problem, Report, history};
+use crate::mirror::{Problem, Report};
 use crate::path::RelPath;
-use crate::state::db::Db;
-use crate::state::{State, Table, key as state_key};
+use crate::state::{State, Table};
 use crate::tree::conflict;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -99,132 +93,12 @@ pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> 
 pub fn report_json(report: &Report, device: &str) -> Value {
     let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
     let stopped = report.brake.as_ref().map(|b| voice::brake(b, device));
-    let brake = stopped.as_ref().map(ToString::to_string);
+    let brake = stopped.as_ref().map(voice::error_text);
     json!({"problems": problems, "brake": brake, "stopped": stopped.as_ref().map(error_json), "again": report.again})
 }
 
 fn problem_json(p: &Problem) -> Value {
     json!({"path": p.path.as_ref().map(ToString::to_string), "what": p.what, "remedy": p.remedy, "note": p.note})
-}
-
-struct NodeStatus {
-    name: String,
-    url: String,
-    success: Option<Time>,
-    error: Option<String>,
-    head: Option<Oid>,
-}
-
-/// In sync or not: from the state, without a password.
-pub fn status(places: Places, args: &Status) -> Result<u8> {
-    let config = open::config(&places)?;
-    let lock = places.lock()?;
-    let state = Db::open(&places.state_dir.join("state.db"))?;
-    let secure = Disk::open(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
-    let git = Store::open(&secure, &dir_at(&secure, ".git")?)?;
-    let head = crate::mirror::secure::oid_value(&state, state_key::HEAD)?;
-    let report = memo::read(&state, memo::REPORT)?;
-    let mut nodes = Vec::new();
-    for r in &config.remotes {
-        let last = memo::of_node(&state, &r.name)?;
-        nodes.push(NodeStatus {
-            name: r.name.clone(),
-            url: r.url.clone(),
-            success: last["success"].as_i64().map(|s| Time { s, ns: 0 }),
-            error: last["error"][0].as_str().map(str::to_string),
-            head: git.get_ref(&history::seen_ref(&r.name))?,
-        });
-    }
-    let pending = pending(&state, &places, &config)?;
-    let conflicts = conflict_paths(&state)?;
-    let (files, _, bytes) = state.count(Table::Head)?;
-    drop(lock);
-    let problems: Vec<&Value> =
-        report["problems"].as_array().map(|a| a.iter().filter(|p| p["note"] != json!(true)).collect()).unwrap_or_default();
-    let brake = report["brake"].as_str();
-    let behind: Vec<&NodeStatus> = nodes.iter().filter(|n| n.head != head || n.error.is_some()).collect();
-    let in_sync = pending.is_empty() && behind.is_empty() && problems.is_empty() && brake.is_none() && head.is_some();
-    let code = match () {
-        () if brake.is_some() || !conflicts.is_empty() => 3,
-        () if !nodes.is_empty() && nodes.iter().all(|n| n.error.is_some()) => 5,
-        () if in_sync => 0,
-        () => 1,
-    };
-    if args.json {
-        let value = json!({
-            "in_sync": in_sync,
-            "files": files, "bytes": bytes,
-            "pending": {"files": pending.len(), "bytes": pending.iter().map(|p| p.1).sum::<u64>(), "paths": pending.iter().map(|p| p.0.to_string()).collect::<Vec<_>>()},
-            "head": head.map(|h| h.to_string()),
-            "remotes": nodes.iter().map(|n| json!({"name": n.name, "url": n.url, "head": n.head.map(|h| h.to_string()), "last_success": n.success.map(voice::iso), "error": n.error})).collect::<Vec<_>>(),
-            "devices": [{"name": config.device.as_str(), "online": true, "last_seen": voice::iso(System.now())}],
-            "conflicts": conflicts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "problems": problems, "brake": brake,
-            "agent": {"running": false, "pid": null, "version": env!("CARGO_PKG_VERSION")},
-        });
-        println!("{value:#}");
-        return Ok(if args.check { code } else { 0 });
-    }
-    let total = format!("{}, {}", voice::files(files), voice::size(bytes));
-    if let Some(b) = brake {
-        println!("{b}");
-    } else if !pending.is_empty() {
-        let sum: u64 = pending.iter().map(|p| p.1).sum();
-        println!("{} wait to be sent ({})", voice::files(pending.len() as u64), voice::size(sum));
-        for (path, size) in pending.iter().take(5) {
-            println!("  send    {path}  {}", voice::size(*size));
-        }
-        if pending.len() > 5 {
-            println!("  and {} more", voice::count(pending.len() as u64 - 5));
-        }
-    } else if !problems.is_empty() {
-        println!("{}, the other files are in sync", voice::plural(problems.len() as u64, "problem"));
-    } else if !conflicts.is_empty() {
-        println!(
-            "in sync, {} {} for you (both versions are kept)",
-            voice::plural(conflicts.len() as u64, "conflict"),
-            if conflicts.len() == 1 { "waits" } else { "wait" }
-        );
-    } else if behind.is_empty() {
-        let place = match nodes.len() {
-            0 => "on this device only (no storage node yet)".into(),
-            n => format!("everything is stored on {n} of {n} storage nodes"),
-        };
-        println!("in sync: {total}, {place}");
-    } else {
-        println!("{total}, everything is stored on {} of {} storage nodes", nodes.len() - behind.len(), nodes.len());
-    }
-    for c in conflicts.iter().take(5) {
-        println!("  {c}");
-    }
-    if !conflicts.is_empty() {
-        println!("    do: sharelock conflicts");
-    }
-    for p in &problems {
-        println!("  {}   {}", p["path"].as_str().unwrap_or("~/secure"), p["what"].as_str().unwrap_or_default());
-        if let Some(r) = p["remedy"].as_str() {
-            println!("    do: {r}");
-        }
-    }
-    let width = nodes.iter().map(|n| n.name.len()).max().unwrap_or(0).max(7);
-    for n in &nodes {
-        let heard = match (&n.error, n.success) {
-            (Some(e), Some(t)) => format!("away since {} ({e})", voice::time(t)),
-            (Some(e), None) => format!("never heard ({e})"),
-            (None, Some(t)) => format!("last heard {}", voice::ago(t)),
-            (None, None) => "not asked yet".into(),
-        };
-        println!("  {:<width$}   {}   {heard}", n.name, n.url);
-    }
-    println!("  {:<width$}   {} (this one)", "devices", config.device.as_str());
-    Ok(if args.check { code } else { 0 })
-}
-
-/// Files whose version is not on a node yet are unknown without the key; what differs between share and ancestor is
-/// told by the disk alone.
-fn pending(state: &Db, places: &Places, config: &crate::config::Config) -> Result<Vec<(RelPath, u64)>> {
-    let share = open::disk(&config.share, places)?;
-    crate::mirror::scan::unsent(&share, state, &config.ignore)
 }
 
 /// Paths of head that have a conflict copy.

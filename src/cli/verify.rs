@@ -2,7 +2,7 @@
 
 use super::args::Verify;
 use super::open::Vault;
-use super::{sync, voice};
+use super::{names, sync, voice};
 use crate::agent::{exchange, round};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
@@ -42,16 +42,19 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
     }
     let mut repaired = 0;
     for (path, difference) in compare_all(&v)? {
-        let how = match difference {
-            Difference::Changed => "is damaged",
-            Difference::Missing => "is missing",
-            Difference::Extra => "is nothing of this vault",
-        };
         if a.repair && difference != Difference::Extra && repair(&v, &path)? {
             repaired += 1;
             continue;
         }
-        bad.push((format!("~/secure/{}", printable(&path)), how.to_string()));
+        let at = format!("~/secure/{}", printable(&path));
+        // A person knows the file by its name in the share.
+        bad.push(match (difference, names::belongs_to(&v.device, &path)) {
+            (Difference::Extra, _) => (at, "is nothing of this vault; it stays, and is not synced".into()),
+            (Difference::Changed, Some(name)) => (name.to_string(), format!("its encrypted file is damaged ({at})")),
+            (Difference::Missing, Some(name)) => (name.to_string(), format!("its encrypted file is missing ({at})")),
+            (Difference::Changed, None) => (at, "is damaged".into()),
+            (Difference::Missing, None) => (at, "is missing".into()),
+        });
     }
     if a.remote {
         for mut node in v.nodes()? {

@@ -8,6 +8,18 @@ use crate::tree::conflict::civil;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
+/// Prints; that nobody reads is no error.
+pub fn say(out: &mut dyn std::io::Write, words: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(words);
+}
+
+/// Columns and rows of a terminal; 80 and 24 where it does not know (a serial line, `script`).
+pub fn terminal_size(fd: impl std::os::fd::AsFd) -> (usize, usize) {
+    let size = rustix::termios::tcgetwinsize(fd).ok();
+    let known = |n: u16, or: usize| if n == 0 { or } else { usize::from(n) };
+    size.map_or((80, 24), |s| (known(s.ws_col, 80), known(s.ws_row, 24)))
+}
+
 /// `1,204`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -97,9 +109,13 @@ pub fn first_five(names: &[String]) -> String {
 
 /// A path of the share as a command line takes it.
 pub fn shell(path: &RelPath) -> String {
-    let text = path.to_string();
-    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%".contains(&c)) && !text.is_empty() {
-        true => text,
+    word(&path.to_string())
+}
+
+/// A text as one word of a command line.
+pub fn word(text: &str) -> String {
+    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%:".contains(&c)) && !text.is_empty() {
+        true => text.to_string(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
@@ -109,7 +125,8 @@ pub fn error(e: &Error) {
     eprint!("{}", error_text(e));
 }
 
-fn error_text(e: &Error) -> String {
+/// An error as [`error`] prints it.
+pub fn error_text(e: &Error) -> String {
     let mut out = format!("sharelock: {e}\n");
     for line in e.details() {
         out.push_str(&format!("  {line}\n"));

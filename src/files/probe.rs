@@ -47,6 +47,23 @@ pub(super) fn traits(disk: &Disk) -> io::Result<Traits> {
     }
 }
 
+/// True if a name of the root is found in the other case, too, though nothing is listed under that. A root without letters
+/// tells nothing: false.
+pub(super) fn looks_folded(disk: &Disk) -> io::Result<bool> {
+    let root = disk.root();
+    let names = disk.list(&root)?;
+    let flip = |name: &[u8]| -> Vec<u8> {
+        name.iter().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
+    };
+    for (name, _) in &names {
+        let other = flip(name);
+        if other[..] != name[..] && name.is_ascii() && !names.iter().any(|(n, _)| n[..] == other[..]) {
+            return Ok(disk.stat(&root, &other)?.is_some());
+        }
+    }
+    Ok(false)
+}
+
 /// Removes the directory of an earlier trial that was killed. Only directories are of this kind (temporary files of
 /// other work are files), and one with anything else in it stays.
 fn sweep(disk: &Disk, root: &Dir) {

@@ -49,6 +49,18 @@ impl Disk {
         Ok(disk)
     }
 
+    /// Opens a root for somebody who only reads: nothing is tried and nothing is swept, so that another process may be at
+    /// work there. Its traits are those that are hoped for, less what a look at the names tells.
+    ///
+    /// # Errors
+    /// What opening says.
+    pub fn open_unprobed(path: &Path) -> io::Result<Disk> {
+        let fd = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut disk = Disk { root: Arc::new(fd), traits: probe::HOPED };
+        disk.traits.folds_case = probe::looks_folded(&disk)?;
+        Ok(disk)
+    }
+
     /// Tries to rename without replacing: it must refuse the taken name and take the free one.
     pub(super) fn has_noreplace(&self, at: &Dir, from: &[u8], taken: &[u8], free: &[u8]) -> bool {
         renameat_with(at, from, at, taken, RenameFlags::NOREPLACE) == Err(Errno::EXIST)

@@ -133,7 +133,7 @@ impl Rules {
 }
 
 /// The rules' file of a directory. One that cannot be read, or is none, has no rules; the scan reports it as any file.
-pub(super) fn read_rules<F: Files>(share: &F, dir: &F::Dir) -> Result<Option<Vec<u8>>> {
+pub fn read_rules<F: Files>(share: &F, dir: &F::Dir) -> Result<Option<Vec<u8>>> {
     match read_small(share, dir, FILE, LIMIT) {
         Err(e) if e.is_stopped() => Err(e),
         other => Ok(other.unwrap_or(None)),

@@ -23,6 +23,7 @@ pub mod sealed;
 pub mod secure;
 pub mod stage;
 pub mod versions;
+pub mod waiting;
 pub mod worktree;
 
 use crate::clock::{Clock, Random, Time};

@@ -1,13 +1,15 @@
 //! Logging in: this device's own key, the agent, and key files.
 
 use super::hostkey;
+use super::limit;
 use super::session::{self, Ask, Connection, Settings, Target, unreachable};
 use super::url::Url;
 use crate::error::{Error, Kind, Result};
 use crate::path::printable;
 use data_encoding::BASE64;
-use ssh2::Session;
+use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What has become of one try.
@@ -33,7 +35,8 @@ pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn 
         true => ["id_ed25519", "id_ecdsa", "id_rsa"].map(|n| s.home.join(".ssh").join(n)).to_vec(),
         false => configured.clone(),
     };
-    let mut l = LogIn { session, t, tried: Vec::new(), done: Vec::new(), hung_up: false };
+    let (answer, confirm) = (Duration::from_secs(s.connect_timeout), Duration::from_secs(s.idle_timeout));
+    let mut l = LogIn { session, t, tried: Vec::new(), done: Vec::new(), hung_up: false, answer, confirm };
     let all = |l: &mut LogIn<'_>, ask: &mut dyn Ask| -> Result<Tried> {
         if let Tried::In = l.file(&s.own_key, ask)? {
             return Ok(Tried::In);
@@ -73,6 +76,10 @@ struct LogIn<'a> {
     done: Vec<Vec<u8>>,
     /// The server ended the connection (it did not just fall silent).
     hung_up: bool,
+    /// What the agent may take to say anything.
+    answer: Duration,
+    /// What it may take to sign, a person's consent included.
+    confirm: Duration,
 }
 
 impl LogIn<'_> {
@@ -84,37 +91,36 @@ impl LogIn<'_> {
 
     /// The agent's keys; those of `files` first, and with `only` no others.
     fn agent(&mut self, files: &[PathBuf], only: bool) -> Result<Tried> {
-        let socket = self.t.config.identity_agent.as_deref();
-        if socket == Some("none") {
-            return Ok(Tried::Refused);
-        }
-        let Ok(mut agent) = self.session.agent() else { return Ok(Tried::Refused) };
-        if let Some(path) = socket.filter(|p| *p != "SSH_AUTH_SOCK")
-            && agent.set_identity_path(Path::new(path)).is_err()
-        {
-            return Ok(Tried::Refused);
-        }
-        if agent.connect().is_err() || agent.list_identities().is_err() {
+        let Some(socket) = agent_socket(self.t.config.identity_agent.as_deref()) else { return Ok(Tried::Refused) };
+        // An agent that has gone silent (one forwarded over a line that broke, say) must not hide the keys on file.
+        let there = socket.clone();
+        if !limit::within(self.answer, move || answers(&there)).unwrap_or_else(|_| {
+            self.tried.push(format!("the agent at {} (it does not answer)", socket.display()));
+            false
+        }) {
             return Ok(Tried::Refused);
         }
         let named: Vec<Vec<u8>> = files.iter().filter_map(|f| public_key(f)).collect();
-        let mut ids = agent.identities().unwrap_or_default();
-        ids.retain(|id| !only || named.iter().any(|k| k == id.blob()));
-        ids.sort_by_key(|id| named.iter().position(|k| k == id.blob()).unwrap_or(usize::MAX));
-        for id in ids {
-            if self.done.iter().any(|k| k == id.blob()) {
-                continue;
-            }
-            self.done.push(id.blob().to_vec());
-            match agent.userauth(&self.t.user, &id) {
-                Ok(()) => return Ok(Tried::In),
-                Err(e) => {
-                    self.tried.push(format!("agent ({})", printable(id.comment().as_bytes())));
-                    self.still_there(&e)?;
-                }
-            }
+        let (session, user, mut done) = (self.session.clone(), self.t.user.clone(), self.done.clone());
+        // It may ask a person before it signs, so it has longer than a machine; libssh2 waits for it without any limit.
+        let signing = limit::within(self.confirm, move || {
+            let mut tried = Vec::new();
+            let end = try_agent(&session, &socket, &user, &named, only, &mut done, &mut tried);
+            (end, done, tried)
+        });
+        let (end, done, tried) = signing.map_err(|e| {
+            // The thread has the session from now on.
+            Error::new(Kind::Unreachable, format!("{} does not let {} in: the ssh-agent does not sign", self.t.host, self.t.user))
+                .because(e)
+                .detail("nothing was sent")
+                .detail("IdentityAgent none in ~/.ssh/config does without it")
+        })?;
+        self.done = done;
+        self.tried.extend(tried);
+        match end {
+            Ok(tried) => Ok(tried),
+            Err(e) => self.still_there(&e).map(|()| Tried::Refused),
         }
-        Ok(Tried::Refused)
     }
 
     fn file(&mut self, file: &Path, ask: &mut dyn Ask) -> Result<Tried> {
@@ -162,6 +168,60 @@ impl LogIn<'_> {
     }
 }
 
+/// Where the agent listens, if there is to be one.
+fn agent_socket(configured: Option<&str>) -> Option<PathBuf> {
+    match configured {
+        Some("none") => None,
+        Some(path) if path != "SSH_AUTH_SOCK" => Some(path.into()),
+        _ => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+    }
+}
+
+/// True if an agent answers a request for its keys (draft-ietf-sshm-ssh-agent, 3.5); how it answers is libssh2's concern.
+fn answers(socket: &Path) -> bool {
+    use std::io::{Read, Write};
+    let asked = std::os::unix::net::UnixStream::connect(socket).and_then(|mut s| {
+        s.write_all(&[0, 0, 0, 1, 11])?;
+        s.read_exact(&mut [0; 5])
+    });
+    asked.is_ok()
+}
+
+/// Offers the agent's keys one by one. An error is one that may have broken the line.
+fn try_agent(
+    session: &Session,
+    socket: &Path,
+    user: &str,
+    named: &[Vec<u8>],
+    only: bool,
+    done: &mut Vec<Vec<u8>>,
+    tried: &mut Vec<String>,
+) -> Result<Tried, ssh2::Error> {
+    let Ok(mut agent) = session.agent() else { return Ok(Tried::Refused) };
+    if agent.set_identity_path(socket).is_err() || agent.connect().is_err() || agent.list_identities().is_err() {
+        return Ok(Tried::Refused);
+    }
+    let mut ids = agent.identities().unwrap_or_default();
+    ids.retain(|id| !only || named.iter().any(|k| k == id.blob()));
+    ids.sort_by_key(|id| named.iter().position(|k| k == id.blob()).unwrap_or(usize::MAX));
+    for id in ids {
+        if done.iter().any(|k| k == id.blob()) {
+            continue;
+        }
+        done.push(id.blob().to_vec());
+        match agent.userauth(user, &id) {
+            Ok(()) => return Ok(Tried::In),
+            Err(e) => {
+                tried.push(format!("agent ({})", printable(id.comment().as_bytes())));
+                if session::is_broken(&e) {
+                    return Err(e);
+                }
+            }
+        }
+    }
+    Ok(Tried::Refused)
+}
+
 /// The public key of a key file: beside it, or in it.
 fn public_key(file: &Path) -> Option<Vec<u8>> {
     beside(file).or_else(|| super::key::public_of(&Zeroizing::new(std::fs::read_to_string(file).ok()?)))
@@ -187,18 +247,63 @@ fn is_encrypted(text: &str) -> bool {
     bytes.strip_prefix(b"openssh-key-v1\0").is_some_and(|b| b.len() > 8 && &b[4..8] != b"none")
 }
 
-/// Logs in once by password, so that this device's key can be put on the server.
+/// How often a password may be mistyped.
+const TRIES: u32 = 3;
+
+/// Logs in once by password, so that this device's key can be put on the server; `None` if the server takes none or nobody
+/// gives one. Servers with PAM often take it only as the answer to a question of their own (RFC 4256).
 pub fn connect_by_password(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Option<Connection>> {
     let t = session::target(url, s)?;
-    let (session, socket) = session::greet(&t, s)?;
-    hostkey::check(&session, &t, s, ask)?;
+    let (session, socket) = hostkey::meet(&t, s, ask)?;
     let methods = session.auth_methods(&t.user).unwrap_or_default().to_string();
-    if !methods.split(',').any(|m| m == "password") {
+    let has = |method: &str| methods.split(',').any(|m| m == method);
+    if !has("password") && !has("keyboard-interactive") {
         return Ok(None);
     }
-    let Some(password) = ask.password(&format!("{}@{}", t.user, t.host)) else { return Ok(None) };
-    session
-        .userauth_password(&t.user, &password)
-        .map_err(|e| Error::new(Kind::Unreachable, format!("{} does not take that password", t.host)).because(e.message().to_string()))?;
-    Ok(Some(Connection::new(session, socket, t.host, s)))
+    let who = format!("{}@{}", t.user, t.host);
+    let mut left = None;
+    loop {
+        // A question of the server is put as it stands, so only a plain password is asked for beforehand.
+        let mut asked = Questions { ask, gave_up: false };
+        let tried = if has("password") {
+            let Some(password) = asked.ask.password(&who, left) else { return Ok(None) };
+            session.userauth_password(&t.user, &password)
+        } else {
+            session.userauth_keyboard_interactive(&t.user, &mut asked)
+        };
+        let Err(e) = tried else { return Ok(Some(Connection::new(session, socket, t.host, s))) };
+        if asked.gave_up {
+            return Ok(None);
+        }
+        let still = left.unwrap_or(TRIES) - 1;
+        if session::is_broken(&e) || still == 0 {
+            return Err(Error::new(Kind::Unreachable, format!("{} does not take that password", t.host))
+                .because(e.message().to_string())
+                .detail("nothing was changed there"));
+        }
+        left = Some(still);
+    }
+}
+
+/// Puts a server's questions to a person.
+struct Questions<'a> {
+    ask: &'a mut dyn Ask,
+    /// Somebody did not answer.
+    gave_up: bool,
+}
+
+impl KeyboardInteractivePrompt for Questions<'_> {
+    fn prompt<'p>(&mut self, _: &str, instructions: &str, prompts: &[Prompt<'p>]) -> Vec<String> {
+        let mut out = Vec::new();
+        for p in prompts {
+            // Foreign text: it may not move the cursor.
+            let text = [instructions, &p.text].map(|t| printable(t.trim().as_bytes()));
+            let text = text.iter().filter(|t| !t.is_empty()).cloned().collect::<Vec<_>>().join(" ");
+            let answer = if self.gave_up { None } else { self.ask.question(&text, p.echo) };
+            self.gave_up |= answer.is_none();
+            // libssh2 frees its copy; this one lives as long as its caller needs it.
+            out.push(answer.map(|a| a.to_string()).unwrap_or_default());
+        }
+        out
+    }
 }

@@ -23,8 +23,6 @@ struct Line {
 #[derive(Clone, Debug, Default)]
 pub struct KnownHosts {
     lines: Vec<Line>,
-    /// Lines that could not be read, as `file:line`.
-    pub skipped: Vec<String>,
 }
 
 /// What the files say of a key that a server shows.
@@ -57,6 +55,13 @@ pub fn fingerprint(key: &[u8]) -> String {
     format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(key)))
 }
 
+/// A fingerprint as a person gives it; `None` if it is none that [`fingerprint`] could make.
+pub fn parse_fingerprint(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let digits = text.strip_prefix("SHA256:")?;
+    BASE64_NOPAD.decode(digits.as_bytes()).is_ok_and(|hash| hash.len() == 32).then_some(text)
+}
+
 /// How a host is called in the files: with its port unless that is 22.
 pub fn name_of(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
@@ -79,10 +84,8 @@ impl KnownHosts {
 
     fn parse(&mut self, file: &Path, text: &[u8]) {
         for (i, raw) in text.split(|c| *c == b'\n').enumerate() {
-            let Ok(line) = std::str::from_utf8(raw) else {
-                self.skipped.push(format!("{}:{}", file.display(), i + 1));
-                continue;
-            };
+            // What cannot be read is passed over, as ssh does it: a bad line neither helps nor harms.
+            let Ok(line) = std::str::from_utf8(raw) else { continue };
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -94,16 +97,17 @@ impl KnownHosts {
             }
             let (hosts, kind, key) = (words.next(), words.next(), words.next());
             let key = key.and_then(|k| BASE64.decode(k.as_bytes()).ok());
-            match (hosts, kind, key) {
-                (Some(hosts), Some(kind), Some(key)) if marker.is_none() || marker == Some("@revoked") => self.lines.push(Line {
+            if let (Some(hosts), Some(kind), Some(key)) = (hosts, kind, key)
+                && (marker.is_none() || marker == Some("@revoked"))
+            {
+                self.lines.push(Line {
                     file: file.to_path_buf(),
                     number: i + 1,
                     revoked: marker.is_some(),
                     hosts: hosts.to_string(),
                     kind: kind.to_string(),
                     key,
-                }),
-                _ => self.skipped.push(format!("{}:{}", file.display(), i + 1)),
+                });
             }
         }
     }
@@ -237,7 +241,7 @@ mod tests {
         let k = read(&format!(
             "# x\n\nbad line\nh.example,10.0.0.1 ssh-ed25519 {a}\n*.lan,!bad.lan ssh-rsa {b}\n[p]:2222 ssh-rsa {b} note\n@revoked * ssh-rsa {b}\n@cert-authority * ssh-rsa {a}\n"
         ));
-        assert_eq!(k.skipped, ["kh:3"]);
+        assert_eq!(k.lines.len(), 4);
         assert_eq!(k.ask("h.example", b"key a"), Answer::Known);
         assert_eq!(k.ask("other", b"key a"), Answer::Unknown);
         assert!(matches!(k.ask("h.example", b"key c"), Answer::Changed { line: 4, .. }));

@@ -2,6 +2,7 @@
 //!
 //! - [`known_hosts`]: whether a server is who it was, by our own reading of the files.
 //! - [`config`]: what `~/.ssh/config` says of a host, in the part that we understand; the rest is refused by line.
+//! - `limit`: bounds for what has none of its own: the resolver, and ssh-agent.
 //! - [`session`]: a connection, and channels as streams, with a time limit on every wait.
 //! - [`remote`]: a storage node: git's protocol over channels, and the few commands beside it.
 
@@ -10,6 +11,7 @@ pub mod config;
 mod hostkey;
 pub mod key;
 pub mod known_hosts;
+mod limit;
 pub mod remote;
 pub mod session;
 mod setup;

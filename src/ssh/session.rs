@@ -3,12 +3,12 @@
 use super::config::{self, HostConfig};
 use super::known_hosts::{self, KnownHosts};
 use super::url::Url;
-use super::{auth, hostkey};
+use super::{auth, hostkey, limit};
 use crate::error::{Error, Kind, Result};
 use crate::path::printable;
 use ssh2::{BlockDirections, HostKeyType, MethodType, Session};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +20,10 @@ pub trait Ask: Send {
     fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool;
     /// The passphrase of a key file.
     fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>>;
-    /// The user's password at the server, once, to put this device's key there.
-    fn password(&mut self, user_at_host: &str) -> Option<Zeroizing<String>>;
+    /// The user's password at the server, to put this device's key there. `left`: tries that are left after a wrong one.
+    fn password(&mut self, user_at_host: &str, left: Option<u32>) -> Option<Zeroizing<String>>;
+    /// A question of the server itself (RFC 4256), as it puts it; `echo`: the answer may be seen.
+    fn question(&mut self, text: &str, echo: bool) -> Option<Zeroizing<String>>;
 }
 
 /// How to connect.
@@ -35,8 +37,10 @@ pub struct Settings {
     pub connect_timeout: u64,
     /// Limit for any answer, in seconds.
     pub idle_timeout: u64,
-    /// How the storage node is called in remedies.
-    pub node: String,
+    /// The fingerprint that a person has read off the server: it decides instead of a question.
+    pub host_key: Option<String>,
+    /// The command that answers for a host key, for remedies; a fingerprint completes it.
+    pub trust: String,
 }
 
 /// An open, logged-in connection.
@@ -101,8 +105,7 @@ pub(super) fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
 /// Connects, checks the host key, logs in.
 pub fn connect(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Connection> {
     let t = target(url, s)?;
-    let (session, socket) = greet(&t, s)?;
-    hostkey::check(&session, &t, s, ask)?;
+    let (session, socket) = hostkey::meet(&t, s, ask)?;
     auth::log_in(&session, &t, s, ask)?;
     Ok(Connection::new(session, socket, t.host, s))
 }
@@ -111,22 +114,12 @@ fn millis(seconds: u64) -> u32 {
     u32::try_from(seconds.saturating_mul(1000)).unwrap_or(u32::MAX)
 }
 
-/// Connects and agrees on keys; who the server is was not checked yet.
-pub(super) fn greet(t: &Target, s: &Settings) -> Result<(Session, Arc<TcpStream>)> {
+/// Connects and agrees on keys; who the server is was not checked yet. `only`: types of host keys, by commas; none but
+/// these are taken.
+pub(super) fn greet(t: &Target, s: &Settings, only: Option<&str>) -> Result<(Session, Arc<TcpStream>)> {
     let limit = Duration::from_secs(s.connect_timeout);
-    let addresses = (t.host.as_str(), t.port).to_socket_addrs().map_err(|e| unreachable(&t.host, e))?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-    let mut stream = None;
-    for a in addresses {
-        match TcpStream::connect_timeout(&a, limit) {
-            Ok(s) => {
-                stream = Some(s);
-                break;
-            }
-            Err(e) => last = e,
-        }
-    }
-    let stream = stream.ok_or_else(|| unreachable(&t.host, last))?;
+    let addresses = limit::addresses(&t.host, t.port, limit).map_err(|e| unreachable(&t.host, e))?;
+    let stream = limit::connect(&addresses, limit).map_err(|e| unreachable(&t.host, e))?;
     stream.set_nodelay(true)?;
     keep_alive(&stream);
     // libssh2 waits by itself, with the session's limit; this one is for the banner.
@@ -134,7 +127,9 @@ pub(super) fn greet(t: &Target, s: &Settings) -> Result<(Session, Arc<TcpStream>
     let mut session = Session::new().map_err(|e| Error::failed("ssh").because(e))?;
     session.set_timeout(millis(s.connect_timeout));
     let kinds = t.known().kinds(&t.known_as);
-    if !kinds.is_empty() {
+    if let Some(only) = only {
+        session.method_pref(MethodType::HostKey, only).map_err(|e| unreachable(&t.host, e))?;
+    } else if !kinds.is_empty() {
         // What is on file first: a server with several keys must not look changed.
         let mut prefs: Vec<String> = Vec::new();
         for k in &kinds {

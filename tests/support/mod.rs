@@ -1,10 +1,25 @@
 //! Homes, a real sshd and git for integration tests. Everything lies in temporary folders; processes end by pid.
 #![allow(dead_code)] // Each test program uses its part of this.
 
+mod agent;
+#[cfg(feature = "ssh")]
+pub mod client;
+mod lines;
+mod sshd;
+mod terminal;
+
+#[allow(unused_imports)]
+pub use agent::Agent;
+#[allow(unused_imports)]
+pub use lines::{Line, Pass, between, gathering, says_only};
+#[allow(unused_imports)]
+pub use sshd::{Passwords, Sshd, free_port, keygen};
+#[allow(unused_imports)]
+pub use terminal::Terminal;
+
 use std::ffi::OsStr;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// The program under test.
@@ -145,11 +160,6 @@ pub fn assert_equal_trees(a: &Path, b: &Path) {
     assert!(a == b, "only in the first: {:#?}\nonly in the second: {:#?}", only(&a, &b), only(&b, &a));
 }
 
-/// A free port on the loopback interface.
-pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port()
-}
-
 /// Waits until a condition holds; fails after a generous time.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -159,85 +169,12 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// A real sshd on a free loopback port, ended by its pid.
-pub struct Sshd {
-    pub dir: tempfile::TempDir,
-    pub port: u16,
-    child: Child,
-}
-
-impl Sshd {
-    /// With host keys of these types and further lines of configuration.
-    pub fn start(kinds: &[&str], more: &str) -> Sshd {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let port = free_port();
-        let mut config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\nMaxStartups 100\n{more}\n",
-            dir.path().join("authorized_keys").display()
-        );
-        for kind in kinds {
-            let key = dir.path().join(format!("host_{kind}"));
-            keygen(kind, &key, "");
-            config.push_str(&format!("HostKey {}\n", key.display()));
-        }
-        std::fs::write(dir.path().join("authorized_keys"), "").expect("a file");
-        std::fs::write(dir.path().join("sshd_config"), config).expect("a file");
-        let _ = std::fs::create_dir_all("/run/sshd");
-        let program =
-            ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|p| Path::new(p).exists()).expect("sshd: apt-get install openssh-server");
-        let log = std::fs::File::create(dir.path().join("log")).expect("a log");
-        let child = Command::new(program)
-            .args(["-D", "-e", "-f"])
-            .arg(dir.path().join("sshd_config"))
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("sshd starts");
-        let s = Sshd { dir, port, child };
-        wait_for("sshd", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        s
-    }
-
-    /// Lets a key in; `options` stand before it (`command="..."`).
-    pub fn authorize(&self, public: &Path, options: &str) {
-        use std::io::Write;
-        let key = std::fs::read_to_string(public).expect("a public key");
-        let mut f = std::fs::OpenOptions::new().append(true).open(self.dir.path().join("authorized_keys")).expect("the file");
-        writeln!(f, "{options}{}{}", if options.is_empty() { "" } else { " " }, key.trim()).expect("written");
-    }
-
-    /// The line of its host key of a type for known_hosts.
-    pub fn known(&self, kind: &str) -> String {
-        let public = std::fs::read_to_string(self.dir.path().join(format!("host_{kind}.pub"))).expect("a host key");
-        let mut w = public.split_whitespace();
-        format!("[127.0.0.1]:{} {} {}\n", self.port, w.next().expect("type"), w.next().expect("key"))
-    }
-
-    pub fn url(&self, path: &Path) -> String {
-        format!("ssh://{}@127.0.0.1:{}{}", user(), self.port, path.display())
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub fn keygen(kind: &str, path: &Path, passphrase: &str) {
-    let s = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-f"]).arg(path).status().expect("ssh-keygen");
-    assert!(s.success());
-}
-
-impl Home {
-    /// Gives this home a key that the server accepts, and the server's key on file.
-    pub fn let_in(&self, sshd: &Sshd) {
-        let ssh = self.path(".ssh");
-        std::fs::create_dir_all(&ssh).expect("a folder");
-        keygen("ed25519", &ssh.join("id_ed25519"), "");
-        sshd.authorize(&ssh.join("id_ed25519.pub"), "");
-        std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).expect("a file");
-    }
+/// So many bytes that do not compress, others for each seed.
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut x = seed;
+    let mut next = || {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (x >> 56) as u8
+    };
+    (0..len).map(|_| next()).collect()
 }

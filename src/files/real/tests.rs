@@ -215,3 +215,21 @@ fn trees_deeper_than_path_max() {
     }
     assert!(disk.list(&disk.root()).unwrap().is_empty());
 }
+
+#[test]
+fn a_root_that_is_only_read_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a name"), "x").unwrap();
+    let made = |name: &str| dir.path().join(name);
+    // What a probe of another process is using.
+    std::fs::create_dir(made(".sharelock-tmp-0123456789abcdef")).unwrap();
+    std::fs::write(made(".sharelock-tmp-0123456789abcdef/a"), "x").unwrap();
+    let before = std::fs::metadata(dir.path()).unwrap().modified().unwrap();
+    let read = Disk::open_unprobed(dir.path()).unwrap();
+    assert_eq!(std::fs::metadata(dir.path()).unwrap().modified().unwrap(), before);
+    assert!(made(".sharelock-tmp-0123456789abcdef/a").exists());
+    assert_eq!(read.traits().folds_case, Disk::open(dir.path()).unwrap().traits().folds_case);
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+    assert!(Disk::open_unprobed(dir.path()).is_ok());
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+}

@@ -73,10 +73,20 @@ pub fn unsent<F: Files, S: State>(share: &F, state: &S, config: &[String]) -> Re
                 Kind::Other => {}
             }
         }
-        for (name, row) in rows {
-            let path = path.join(&name);
-            if row.here().is_some_and(|n| !n.is_dir()) && rules.matches(&path, false).is_none() {
-                out.push((path, 0));
+        // What is gone, and with a folder all that was in it.
+        let mut gone: Vec<_> = rows.into_iter().map(|(name, row)| (path.join(&name), row)).collect();
+        while let Some((path, row)) = gone.pop() {
+            let Some(node) = row.here() else { continue };
+            if rules.matches(&path, node.is_dir()).is_some() {
+                continue;
+            }
+            match node {
+                Node::File(_) => out.push((path, 0)),
+                Node::Dir { id, .. } => {
+                    for row in super::super::overlay::Overlay::ANC.list(state, *id)? {
+                        gone.push((path.join(&row.place.name), row));
+                    }
+                }
             }
         }
     }
