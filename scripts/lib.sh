@@ -38,3 +38,22 @@ python_with() {
     done
     export PYTHON
 }
+
+# Prosody and ejabberd for the tests, which start their own: the packages' services stay off.
+need_xmpp_servers() {
+    for p in prosody ejabberd; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q "install ok installed" || missing_servers=1
+    done
+    [ -n "${missing_servers:-}" ] || return 0
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    # invoke-rc.d(8) asks this file; one that is there already is somebody's decision and stays.
+    made=
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee /usr/sbin/policy-rc.d >/dev/null
+        $sudo chmod 755 /usr/sbin/policy-rc.d
+        made=1
+    fi
+    need_packages prosody ejabberd || true
+    [ -z "$made" ] || $sudo rm -f /usr/sbin/policy-rc.d
+}
