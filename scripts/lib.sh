@@ -29,7 +29,8 @@ need_cargo() {
 # Sets PYTHON to an interpreter that has these modules, in a virtual environment of the build directory if need be.
 python_with() {
     PYTHON=python3
-    for m in "$@"; do
+    # Twice: what one interpreter had, the next one may lack.
+    for m in "$@" "$@"; do
         if ! "$PYTHON" -c "import $m" 2>/dev/null; then
             [ -x target/python/bin/python ] || python3 -m venv target/python
             PYTHON=target/python/bin/python
