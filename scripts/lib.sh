@@ -29,7 +29,8 @@ need_cargo() {
 # Sets PYTHON to an interpreter that has these modules, in a virtual environment of the build directory if need be.
 python_with() {
     PYTHON=python3
-    for m in "$@"; do
+    # Twice: what one interpreter had, the next one may lack.
+    for m in "$@" "$@"; do
         if ! "$PYTHON" -c "import $m" 2>/dev/null; then
             [ -x target/python/bin/python ] || python3 -m venv target/python
             PYTHON=target/python/bin/python
@@ -37,4 +38,23 @@ python_with() {
         fi
     done
     export PYTHON
+}
+
+# Prosody and ejabberd for the tests, which start their own: the packages' services stay off.
+need_xmpp_servers() {
+    for p in prosody ejabberd; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q "install ok installed" || missing_servers=1
+    done
+    [ -n "${missing_servers:-}" ] || return 0
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    # invoke-rc.d(8) asks this file; one that is there already is somebody's decision and stays.
+    made=
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee /usr/sbin/policy-rc.d >/dev/null
+        $sudo chmod 755 /usr/sbin/policy-rc.d
+        made=1
+    fi
+    need_packages prosody ejabberd || true
+    [ -z "$made" ] || $sudo rm -f /usr/sbin/policy-rc.d
 }

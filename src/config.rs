@@ -1,11 +1,17 @@
 //! The configuration file: TOML, read raw, then checked, with file:line in every complaint, all at once.
 
+#[cfg(feature = "xmpp")]
+mod xmpp;
+
 use crate::error::{Error, Kind, Result};
 use crate::tree::Writer;
 use crate::watch::Choice;
 use std::path::{Path, PathBuf};
 use toml_span::value::{Key, ValueInner};
 use toml_span::{Span, Value};
+
+#[cfg(feature = "xmpp")]
+pub use xmpp::Xmpp;
 
 /// A storage node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,9 @@ pub struct Config {
     pub notify: Vec<Notify>,
     /// Storage nodes, in order.
     pub remotes: Vec<Remote>,
+    /// The account for notices.
+    #[cfg(feature = "xmpp")]
+    pub xmpp: Option<Xmpp>,
 }
 
 const TOP: &[&str] = &[
@@ -89,8 +98,6 @@ const TOP: &[&str] = &[
 const MOST: u64 = 7 * 86_400_000;
 const BRAKE: &[&str] = &["files", "fraction"];
 const REMOTE: &[&str] = &["name", "url"];
-const XMPP: &[&str] =
-    &["jid", "password", "password_command", "host", "port", "tls", "ca_file", "pin", "alsonotify", "commands_from", "priority", "compat"];
 
 /// Complaints, each with its line.
 struct Complaints<'t> {
@@ -191,6 +198,8 @@ impl Config {
             watch: Choice::Auto,
             notify: vec![Notify::Desktop],
             remotes: Vec::new(),
+            #[cfg(feature = "xmpp")]
+            xmpp: None,
         };
         let mut named = false;
         let ValueInner::Table(table) = root.take() else {
@@ -271,13 +280,13 @@ impl Config {
                 }
                 "brake" => brake(&mut c, &mut v, &mut config),
                 "remote" => remotes(&mut c, &mut v, &mut config),
-                "xmpp" => {
-                    if let ValueInner::Table(t) = v.take() {
-                        t.keys().filter(|k| !XMPP.contains(&&*k.name)).for_each(|k| c.unknown(k, XMPP, "xmpp."));
-                    } else {
-                        c.add(span, "xmpp is a table: [xmpp]");
-                    }
-                }
+                "xmpp" => match v.take() {
+                    #[cfg(feature = "xmpp")]
+                    ValueInner::Table(t) => config.xmpp = Xmpp::read(&mut c, t, key.span, home),
+                    #[cfg(not(feature = "xmpp"))]
+                    ValueInner::Table(_) => c.add(span, "this sharelock was built without xmpp"),
+                    _ => c.add(span, "xmpp is a table: [xmpp]"),
+                },
                 _ => c.unknown(&key, TOP, ""),
             }
         }
@@ -405,6 +414,8 @@ pub fn write(share: &str, secure: &str, device: &str, password_file: Option<&str
         quoted(secure),
         quoted(device)
     );
+    #[cfg(feature = "xmpp")]
+    out.push_str(xmpp::COMMENT);
     for r in remotes {
         out.push_str(&block(r));
     }

@@ -148,7 +148,8 @@ pub enum Event {
         /// What it calls the repository.
         url: String,
     },
-    /// The other devices of the account that are online at present (their resources).
+    /// The other devices of the account that are online at present (their resources, which say nothing of their names). After
+    /// [`Event::Offline`] nothing is known of them.
     Devices(Vec<String>),
     /// A person is needed: tried again, but rarely. Said once until it changes.
     Refused {

@@ -13,7 +13,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 
@@ -90,8 +90,12 @@ fn system_roots() -> RootCertStore {
 impl Verifier {
     /// Why a handshake failed, with the server's key where a pin could answer it.
     pub fn explain(&self, e: &std::io::Error, domain: &str) -> Trouble {
-        let Some(Error::InvalidCertificate(why)) = e.get_ref().and_then(|e| e.downcast_ref::<Error>()) else {
-            return Trouble::broken(format!("no TLS with the XMPP server: {e}"));
+        let why = match e.get_ref().and_then(|e| e.downcast_ref::<Error>()) {
+            Some(Error::InvalidCertificate(why)) => why,
+            Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
+                return Trouble::refused(format!("the XMPP server does not know {domain}"), "set jid, or host, in the config's [xmpp]");
+            }
+            _ => return Trouble::broken(format!("no TLS with the XMPP server: {e}")),
         };
         let seen = self.seen.lock().ok().and_then(|s| *s).map(|s| format!("sha256/{}", BASE64.encode(&s))).unwrap_or_default();
         if let Check::Pin(_) = self.trust {

@@ -1,6 +1,8 @@
 //! Real XMPP servers on loopback, and devices that speak to them.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod world;
+
 use jid::BareJid;
 use sharelock::xmpp::{Command, Config, Event, Trust, client};
 use smol::channel::{Receiver, Sender};
@@ -187,6 +189,10 @@ impl Server {
             .map(|t| t.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    pub fn log_has(&self, text: &str) -> bool {
+        ["prosody.log", "log/ejabberd.log"].iter().any(|f| fs::read_to_string(self.dir.path().join(f)).is_ok_and(|t| t.contains(text)))
     }
 
     pub fn register(&self, user: &str, password: &str) {
