@@ -16,8 +16,10 @@ pub mod control;
 pub mod exchange;
 pub mod journal;
 pub mod memo;
+#[cfg(feature = "xmpp")]
+mod messages;
 mod network;
-mod notices;
+pub mod notices;
 mod notify;
 pub mod resident;
 pub mod round;
@@ -56,6 +58,9 @@ pub enum Event<Rm: Remote> {
     Heard(Id, bool),
     /// The machine woke up, its clock was set, or its network changed.
     Changed(network::What),
+    /// Something came by XMPP.
+    #[cfg(feature = "xmpp")]
+    Message(crate::xmpp::Event),
     /// A signal.
     Signal(Signal),
     /// The worker has ended.

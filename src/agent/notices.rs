@@ -16,11 +16,6 @@ const OWN: &str = "notice/own";
 /// State values: the counter of the last notice that was taken from a device; followed by its id.
 const FROM: &str = "notice/from/";
 
-/// The name of the XMPP node for this vault's notices.
-pub fn node(keys: &VaultKeys) -> String {
-    keys.pep_node()
-}
-
 /// The resource with which a device logs in at an XMPP server. Who knows the vault's devices knows which one it is; to
 /// all others it is a random number.
 pub fn resource(keys: &VaultKeys, device: &Id) -> String {
@@ -77,6 +72,8 @@ pub fn is_here(d: &RealDevice, head: &Oid) -> Result<bool> {
 pub struct Known {
     /// Its name.
     pub name: String,
+    /// Its resource at an XMPP server.
+    pub resource: String,
     /// The time of its newest change, in seconds since 1970.
     pub changed: i64,
 }
@@ -91,7 +88,11 @@ pub fn devices(d: &RealDevice, head: Oid, limit: usize) -> Result<BTreeMap<Id, K
         let Some((_, oid)) = queue.pop() else { break };
         let c = commit::open(&d.git, &d.keys, &d.vault, &oid)?;
         if let (Some(id), Some(name)) = (c.details.device, &c.details.device_name) {
-            out.entry(id).or_insert_with(|| Known { name: name.as_str().to_string(), changed: c.details.time.s });
+            out.entry(id).or_insert_with(|| Known {
+                name: name.as_str().to_string(),
+                resource: resource(&d.keys, &id),
+                changed: c.details.time.s,
+            });
         }
         for p in history::parents(&c) {
             if d.git.contains(&p)? && seen.insert(p) {

@@ -1,6 +1,8 @@
 //! The loop of the resident agent: takes events, one at a time, and decides what follows.
 
 use super::control::{self, Ask, Request};
+#[cfg(feature = "xmpp")]
+use super::messages::{self, Asked, Messages};
 use super::notify::{self, Notifier};
 use super::round::StorageNode;
 use super::schedule::{Backoff, Due, Schedule, Timing};
@@ -9,7 +11,11 @@ use super::{Event, Folder, Signal, network, watching};
 use crate::clock::system::{OsRandom, System};
 use crate::clock::{Clock, Random, Time};
 use crate::error::{Error, Kind, Result};
+#[cfg(feature = "xmpp")]
+use crate::config::Notify;
 use crate::git::Remote;
+#[cfg(feature = "xmpp")]
+use crate::xmpp;
 use crate::id::Id;
 use async_signal::{Signal as Posix, Signals};
 use serde_json::{Value, json};
@@ -113,6 +119,11 @@ struct Agent<Rm: Remote> {
     watching: watching::Watching<Rm>,
     stopping: Option<Instant>,
     stoppers: Vec<Request>,
+    #[cfg(feature = "xmpp")]
+    messages: Option<Messages>,
+    /// Why the configured account cannot be used.
+    #[cfg(feature = "xmpp")]
+    no_account: Option<Error>,
 }
 
 impl<Rm: Remote + Send + 'static> Agent<Rm> {
@@ -138,6 +149,10 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             notifier: Notifier::default(),
             stopping: None,
             stoppers: Vec::new(),
+            #[cfg(feature = "xmpp")]
+            messages: None,
+            #[cfg(feature = "xmpp")]
+            no_account: None,
         }
     }
 
@@ -259,10 +274,16 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             Event::Changed(what) => {
                 log::debug!("{what:?} changed");
                 self.nudge();
+                #[cfg(feature = "xmpp")]
+                if let Some(m) = &self.messages {
+                    m.retry();
+                }
                 if what == network::What::Clock {
                     self.schedule.ask_nodes();
                 }
             }
+            #[cfg(feature = "xmpp")]
+            Event::Message(event) => self.message(event),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::Reload) => self.reload(),
             Event::Stopped => {}
@@ -285,6 +306,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
                 self.watching.watch(c);
                 self.devices.extend(facts.devices.clone());
                 self.conflicts.clone_from(&facts.conflicts);
+                #[cfg(feature = "xmpp")]
+                self.log_in(&facts);
                 self.facts = Some(facts);
                 self.vault = Vault::Open;
                 self.schedule.everything();
@@ -346,6 +369,10 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     }
 
     fn stop(&mut self) {
+        #[cfg(feature = "xmpp")]
+        if let Some(m) = &self.messages {
+            m.stop();
+        }
         if self.stopping.is_none() {
             self.stopping = Some(Instant::now());
             self.job(Job::Stop);
@@ -383,6 +410,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             log::info!("{} taken in, {} written", if f.commits > 0 { "changes" } else { "nothing" }, f.applied);
         }
         self.devices.extend(std::mem::take(&mut f.devices));
+        #[cfg(feature = "xmpp")]
+        self.announce(&mut f);
         if let Some(c) = f.conflicts.take() {
             self.conflicts = c;
         }
@@ -545,7 +574,132 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         }
     }
 
+    // -- messages ----------------------------------------------------------------
+
+    /// Logs in to the account of the configuration, if it is another one than before.
+    #[cfg(feature = "xmpp")]
+    fn log_in(&mut self, facts: &Facts) {
+        let before = self.facts.as_ref().and_then(|f| f.account.as_ref()).and_then(|a| a.as_ref().ok());
+        self.no_account = None;
+        match &facts.account {
+            Some(Ok(account)) if self.messages.is_some() && before.is_some_and(|b| b.same_as(account)) => {}
+            Some(Ok(account)) => self.messages = Some(Messages::new(account.clone(), &self.executor, self.events.clone())),
+            Some(Err(e)) => {
+                log::error!("xmpp: {e}");
+                (self.messages, self.no_account) = (None, Some(e.clone()));
+            }
+            None => self.messages = None,
+        }
+    }
+
+    #[cfg(feature = "xmpp")]
+    fn message(&mut self, event: xmpp::Event) {
+        if let Some(m) = &mut self.messages {
+            m.note(&event);
+        }
+        match event {
+            xmpp::Event::Online { me } => {
+                log::info!("xmpp: online as {me}");
+                // What was said meanwhile was not heard.
+                self.schedule.ask_nodes();
+            }
+            xmpp::Event::Offline { why } => log::info!("xmpp: offline: {why}"),
+            xmpp::Event::Refused { why, .. } => {
+                log::error!("xmpp: {why}");
+                self.tell();
+            }
+            xmpp::Event::Notice(sealed) => self.job(Job::Heard(sealed)),
+            xmpp::Event::Pushed { .. } => self.schedule.ask_nodes(),
+            xmpp::Event::Devices(_) => {}
+            xmpp::Event::Command { from, verb, argument } => self.commanded(from, verb, &argument),
+        }
+    }
+
+    #[cfg(feature = "xmpp")]
+    fn commanded(&mut self, from: String, verb: xmpp::Verb, argument: &str) {
+        let Some(facts) = &self.facts else { return };
+        let about = messages::About {
+            device: facts.config.device.as_str(),
+            standing: self.standing(),
+            conflicts: self.conflicts.iter().map(ToString::to_string).collect(),
+            others: self.others().map(|(d, online)| format!("{}{}", d.name, if online { " online" } else { "" })).collect(),
+        };
+        let device = about.device.to_string();
+        let text = match messages::asked(verb, argument, &about) {
+            Asked::Answer(text) => text,
+            Asked::Sync => {
+                self.nudge();
+                self.schedule.everything();
+                format!("{device}: looking for changes")
+            }
+            Asked::Pause(millis) => {
+                self.schedule.pause(millis.map(|m| self.now().saturating_add(m)));
+                format!("{device}: paused, changes are noted and sent then")
+            }
+            Asked::Resume => {
+                self.schedule.resume();
+                format!("{device}: goes on")
+            }
+        };
+        if let Some(m) = &self.messages {
+            m.reply(from, text);
+        }
+    }
+
+    /// After a round: the other devices and people hear of it.
+    #[cfg(feature = "xmpp")]
+    fn announce(&mut self, f: &mut Finished) {
+        let (Some(m), Some(facts)) = (&self.messages, &self.facts) else { return };
+        if let Some(notice) = f.notice.take() {
+            m.publish(notice, facts.config.remotes.iter().map(|r| r.url.clone()).collect());
+        }
+        if f.taken > 0 {
+            let files = if f.taken == 1 { "1 file".into() } else { format!("{} files", f.taken) };
+            m.tell(format!("{}: {files} changed", facts.config.device.as_str()));
+        }
+    }
+
     // -- what people see ---------------------------------------------------------
+
+    /// One line: how things stand, without the name of any file.
+    #[cfg(feature = "xmpp")]
+    fn standing(&self) -> String {
+        let (files, problems) = (self.latest.vault.0, self.latest.report["problems"].as_array().map_or(0, Vec::len));
+        let away: Vec<&str> = self.nodes.iter().filter(|(_, n)| n.error.is_some()).map(|(name, _)| name.as_str()).collect();
+        let mut text = match (self.busy, self.schedule.paused(), self.schedule.has_changes()) {
+            (true, _, _) => "syncing".to_string(),
+            (_, Some(_), _) => "paused".to_string(),
+            (_, _, true) => "changes wait".to_string(),
+            _ if away.is_empty() => format!("in sync: {files} files"),
+            _ => format!("{files} files"),
+        };
+        if !away.is_empty() {
+            text.push_str(&format!(", {} does not answer", away.join(", ")));
+        }
+        if !self.conflicts.is_empty() {
+            text.push_str(&format!(", {} in conflict", self.conflicts.len()));
+        }
+        if problems > 0 {
+            text.push_str(&format!(", {problems} not in sync (`sharelock status` there names them)"));
+        }
+        text
+    }
+
+    /// The other devices, and whether each is online.
+    fn others(&self) -> impl Iterator<Item = (&super::notices::Known, bool)> {
+        let own = self.facts.as_ref().map(|f| f.id);
+        self.devices.iter().filter(move |(id, _)| Some(**id) != own).map(|(_, d)| (d, self.is_online(d)))
+    }
+
+    #[cfg(feature = "xmpp")]
+    fn is_online(&self, d: &super::notices::Known) -> bool {
+        self.messages.as_ref().is_some_and(|m| m.is_online(&d.resource))
+    }
+
+    #[cfg(not(feature = "xmpp"))]
+    fn is_online(&self, _: &super::notices::Known) -> bool {
+        false
+    }
 
     fn status(&self) -> Value {
         let state = match (&self.vault, self.busy, self.schedule.paused()) {
@@ -557,13 +711,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             _ => "idle",
         };
         let paused_until = self.schedule.paused().flatten().map(|t| System.now().s + (t.saturating_sub(self.now()) / 1000) as i64);
-        let own = self.facts.as_ref().map(|f| f.id);
-        let devices: Vec<Value> = self
-            .devices
-            .iter()
-            .filter(|(id, _)| Some(**id) != own)
-            .map(|(_, d)| json!({"name": d.name, "online": false, "last_seen": d.changed}))
-            .collect();
+        let devices: Vec<Value> =
+            self.others().map(|(d, online)| json!({"name": d.name, "online": online, "last_seen": d.changed})).collect();
         let nodes: BTreeMap<&String, Value> = self
             .nodes
             .iter()
@@ -579,12 +728,22 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         if let Some(e) = &self.latest.error {
             problems.push(json!({"path": null, "what": e.to_string(), "remedy": e.remedies().first().map(|r| &r.command)}));
         }
+        #[cfg(feature = "xmpp")]
+        {
+            problems.extend(self.messages.as_ref().and_then(Messages::problem));
+            problems.extend(self.no_account.as_ref().map(|e| json!({"path": null, "what": format!("xmpp: {e}"), "remedy": null})));
+        }
         for (device, height) in &self.latest.withheld {
             let name = self.devices.get(device).map_or("a device", |d| d.name.as_str());
             let what = format!("{name} has stored change {height}, and no storage node shows it since: a node holds it back, or went back");
             problems.push(json!({"path": null, "what": what, "remedy": "sharelock doctor"}));
         }
+        #[cfg(feature = "xmpp")]
+        let xmpp = self.messages.as_ref().map(Messages::state);
+        #[cfg(not(feature = "xmpp"))]
+        let xmpp = Value::Null;
         json!({
+            "xmpp": xmpp,
             "running": true, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
             "state": state, "paused_until": paused_until, "nodes": nodes, "devices": devices, "problems": problems,
             "watch": self.watching.state(),
@@ -612,7 +771,13 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         if let Vault::Broken(why) = &self.vault {
             now.insert(why.clone());
         }
+        #[cfg(feature = "xmpp")]
+        now.extend(self.messages.as_ref().and_then(Messages::problem).and_then(|p| p["what"].as_str().map(str::to_string)));
         let news = self.notifier.news(now);
+        #[cfg(feature = "xmpp")]
+        if let Some(m) = self.messages.as_ref().filter(|_| !news.is_empty() && facts.config.notify.contains(&Notify::Xmpp)) {
+            m.tell(format!("{}: {} waits for an answer: sharelock status", facts.config.device.as_str(), news.len()));
+        }
         let executor = self.executor.clone();
         notify::tell(&news, &facts.config.notify, move |f| executor.spawn(f).detach());
     }

@@ -74,6 +74,8 @@ pub struct Outcome {
     pub head: Option<Oid>,
     /// Commits of this device that the round made (0 or 1, and merges).
     pub commits: u32,
+    /// Files of this device's share that its own commit takes in as new or changed.
+    pub taken: u64,
     /// Paths of the share that were written, renamed or removed.
     pub applied: u64,
     /// Each node.
@@ -137,7 +139,8 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     // Where ancestor and head differ, the share waits for something: only a look at it tells whether it still has to.
     if what.share || d.state.value(key::EVEN)?.is_none() {
-        out.commits += take_in(d)?;
+        let (made, taken) = take_in(d)?;
+        (out.commits, out.taken) = (out.commits + made, taken);
     }
     let mut sent = vec![false; nodes.len()];
     for attempt in 0..ATTEMPTS {
@@ -298,8 +301,8 @@ fn fast_forward<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C,
     secure::bring_next(d, &to, &tree)
 }
 
-/// Step 3: the share against head. Gives the number of commits made.
-fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<u32> {
+/// Step 3: the share against head. Gives the number of commits made, and of new and changed files in them.
+fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<(u32, u64)> {
     scan::scan(d)?;
     let mut packs = Packs::new(&d.git);
     stage::seal_changes(d, &mut packs)?;
@@ -327,12 +330,13 @@ fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) 
     if planted::is(Mistake::AncestorAsAgreement) {
         join::keep_agreement(&mut d.state)?;
     }
+    let taken = if made > 0 { d.state.count(Table::Scan)?.0 } else { 0 };
     d.state.absorb(Table::Scan, Table::Anc)?;
     d.state.commit()?; // The commit point.
     if made > 0 {
         secure::bring(d)?;
     }
-    Ok(made)
+    Ok((made, taken))
 }
 
 /// Step 5 for one node.

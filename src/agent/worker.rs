@@ -46,6 +46,9 @@ pub struct Opened<Rm: Remote> {
     pub nodes: Vec<StorageNode<Rm>>,
     /// The configuration as it was read.
     pub config: Config,
+    /// The XMPP account, if there is one and it can be used.
+    #[cfg(feature = "xmpp")]
+    pub account: Option<Result<crate::xmpp::Config>>,
     /// What is held as long as the vault is open.
     pub guard: Box<dyn Any>,
 }
@@ -71,10 +74,9 @@ pub enum Job<Rm: Remote> {
 pub struct Facts {
     /// The configuration.
     pub config: Config,
-    /// The name of the XMPP node for notices.
-    pub notice_node: String,
-    /// This device's resource at an XMPP server.
-    pub resource: String,
+    /// The XMPP account.
+    #[cfg(feature = "xmpp")]
+    pub account: Option<Result<crate::xmpp::Config>>,
     /// This device's id.
     pub id: Id,
     /// Files with a conflict copy.
@@ -96,6 +98,8 @@ pub struct Finished {
     pub commits: u32,
     /// Paths of share that were written.
     pub applied: u64,
+    /// Files that this device has changed.
+    pub taken: u64,
     /// Something was left for another round.
     pub again: bool,
     /// The report as `status` keeps it.
@@ -180,8 +184,8 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
         let head = round::head(&o.device)?;
         let facts = Facts {
             config: o.config.clone(),
-            notice_node: notices::node(&o.device.keys),
-            resource: notices::resource(&o.device.keys, &o.device.id),
+            #[cfg(feature = "xmpp")]
+            account: o.account.clone(),
             id: o.device.id,
             conflicts: self.site.conflicts(&o.device.state)?,
             devices: head.map_or(Ok(BTreeMap::new()), |h| notices::devices(&o.device, h, NAMES.0))?,
@@ -231,7 +235,7 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
         f.vault = d.state.count(Table::Head).map_or((0, 0), |(files, _, bytes)| (files, bytes));
         match result {
             Ok(out) => {
-                (f.head, f.commits, f.applied) = (out.head, out.commits, out.applied);
+                (f.head, f.commits, f.applied, f.taken) = (out.head, out.commits, out.applied, out.taken);
                 if out.commits > 0 || out.applied > 0 {
                     f.conflicts = self.site.conflicts(&d.state).ok();
                 }

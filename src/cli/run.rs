@@ -7,6 +7,8 @@ use super::places::{self, Places};
 use super::{secret, sync, voice};
 use crate::agent::control::{Ask, Client, error_from};
 use crate::agent::journal::Journal;
+#[cfg(feature = "xmpp")]
+use crate::agent::notices;
 use crate::agent::resident::{self, Start};
 use crate::agent::worker::{Facts, Opened, Site};
 use crate::clock::Time;
@@ -41,7 +43,14 @@ impl Site<Node> for Here {
         let lock = self.places.wait_for_lock()?;
         let v = open::assemble(self.places.clone(), config, lock, &self.master, self.vault)?;
         let nodes = v.nodes()?;
-        Ok(Opened { device: v.device, nodes, config: v.config, guard: Box::new(v.lock) })
+        Ok(Opened {
+            #[cfg(feature = "xmpp")]
+            account: account(&v),
+            device: v.device,
+            nodes,
+            config: v.config,
+            guard: Box::new(v.lock),
+        })
     }
 
     fn report(&self, device: &str, report: &Report) -> Value {
@@ -51,6 +60,22 @@ impl Site<Node> for Here {
     fn conflicts(&self, state: &Db) -> Result<Vec<RelPath>> {
         sync::conflict_paths(state)
     }
+}
+
+/// The XMPP account of a device.
+#[cfg(feature = "xmpp")]
+fn account(v: &open::Vault) -> Option<Result<crate::xmpp::Config>> {
+    let x = v.config.xmpp.as_ref()?;
+    let password = match (&x.password, &x.password_command) {
+        (Some(p), _) => Ok(p.clone()),
+        (None, Some(command)) => secret::from_command(command, "xmpp.password_command").and_then(|p| {
+            let text = String::from_utf8(p.to_vec());
+            text.map(Zeroizing::new).map_err(|_| Error::new(Kind::Usage, "xmpp.password_command printed something that is no text"))
+        }),
+        (None, None) => return None,
+    };
+    let (node, resource) = (v.device.keys.pep_node(), notices::resource(&v.device.keys, &v.device.id));
+    Some(password.and_then(|p| x.account(p, node, resource)))
 }
 
 /// Runs the agent.

@@ -51,16 +51,17 @@ fn from_path(path: &Path) -> Result<Secret> {
     Ok(Zeroizing::new(keyfile::without_newline(&bytes).to_vec()))
 }
 
-fn from_command(command: &str) -> Result<Secret> {
+/// A secret from a command of the configuration; `key` is its key there.
+pub fn from_command(command: &str, key: &str) -> Result<Secret> {
     let out = std::process::Command::new("sh")
         .arg("-c")
         .arg(command)
         .stdin(std::process::Stdio::inherit())
         .stderr(std::process::Stdio::inherit())
         .output()
-        .map_err(|e| Error::from(e).at("password_command"))?;
+        .map_err(|e| Error::from(e).at(key))?;
     if !out.status.success() {
-        return Err(Error::new(Kind::Secret, format!("password_command failed ({})", out.status)).detail("nothing was changed"));
+        return Err(Error::new(Kind::Secret, format!("{key} failed ({})", out.status)).detail("nothing was changed"));
     }
     let bytes = Zeroizing::new(out.stdout);
     Ok(Zeroizing::new(keyfile::without_newline(&bytes).to_vec()))
@@ -72,7 +73,7 @@ fn unattended(args: &Secrets, config: Option<&Config>) -> Result<Option<Secret>>
         return from_file(f).map(Some);
     }
     match config {
-        Some(Config { password_command: Some(c), .. }) => from_command(c).map(Some),
+        Some(Config { password_command: Some(c), .. }) => from_command(c, "password_command").map(Some),
         Some(Config { password_file: Some(f), .. }) => from_path(f).map(Some),
         _ => Ok(None),
     }

@@ -98,6 +98,7 @@ impl Standing {
             });
         }
         let (files, _, bytes) = state.count(Table::Head)?;
+        let problems = [&report["problems"], &agent["problems"]].into_iter().filter_map(Value::as_array).flatten().cloned().collect();
         let mut standing = Standing {
             device: config.device.as_str().to_string(),
             busy: busy && agent.is_null(),
@@ -109,7 +110,7 @@ impl Standing {
             send: scan::unsent(&share, &state, &config.ignore)?,
             fetch: waiting::waiting(&share, &state, &config.ignore)?,
             conflicts: sync::conflict_paths(&state)?,
-            problems: [&report["problems"], &agent["problems"]].into_iter().filter_map(Value::as_array).flatten().cloned().collect(),
+            problems,
             brake: report["brake"].as_str().map(str::to_string),
             all: Vec::new(),
         };

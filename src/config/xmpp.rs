@@ -148,10 +148,10 @@ impl Xmpp {
         Some(x)
     }
 
-    /// The account as the client takes it. `node` names the notices' PEP node.
+    /// The account as the client takes it. `node` names the notices' PEP node, `resource` this device.
     ///
     /// Errors: `ca_file` cannot be read.
-    pub fn account(&self, password: Zeroizing<String>, node: String) -> Result<xmpp::Config> {
+    pub fn account(&self, password: Zeroizing<String>, node: String, resource: String) -> Result<xmpp::Config> {
         let trust = match (&self.pin, &self.ca_file) {
             (Some(pin), _) => Trust::Pin(*pin),
             (None, Some(file)) => {
@@ -175,6 +175,7 @@ impl Xmpp {
             compat: self.compat,
             plain: self.plain,
             node,
+            resource: Some(resource),
         })
     }
 }
@@ -213,14 +214,14 @@ mod tests {
              alsonotify = [\"friend@example.net\"]\ncommands_from = [\"boss@example.net\"]\npriority = -1\ncompat = true\nplain = true\n"
         );
         let x = parse(&text).unwrap().xmpp.unwrap();
-        let a = x.account("geheim".to_string().into(), "n".into()).unwrap();
+        let a = x.account("geheim".to_string().into(), "n".into(), "r".into()).unwrap();
         assert_eq!((a.jid.as_str(), a.host.as_deref(), a.port, a.tls), ("me@example.org", Some("h"), Some(5223), Some(Tls::Direct)));
         assert_eq!((a.trust, a.priority, a.compat, a.plain), (Trust::Pin([1; 32]), -1, true, true));
         assert_eq!((a.alsonotify[0].as_str(), a.commands_from[0].as_str()), ("friend@example.net", "boss@example.net"));
         assert!(!format!("{x:?}").contains("geheim"));
         let short = parse("jid = \"me@d.org\"\npassword_command = \"pass xmpp\"\nca_file = \"~/ca.pem\"").unwrap().xmpp.unwrap();
         assert_eq!((short.tls, short.priority, short.ca_file.as_deref()), (None, 0, Some(Path::new("/home/me/ca.pem"))));
-        assert!(short.account(String::new().into(), "n".into()).is_err(), "there is no such file");
+        assert!(short.account(String::new().into(), "n".into(), "r".into()).is_err(), "there is no such file");
     }
 
     #[test]

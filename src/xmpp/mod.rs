@@ -85,6 +85,17 @@ pub struct Config {
     pub plain: bool,
     /// Name of the PEP node of the notices; says nothing about the vault.
     pub node: String,
+    /// The resource to log in with; `None`: a random one. In compatible mode it is the old client's.
+    pub resource: Option<String>,
+}
+
+impl Config {
+    /// True if another one leads to the same connection.
+    pub fn same_as(&self, other: &Config) -> bool {
+        let server = |c: &Config| (c.jid.clone(), c.host.clone(), c.port, c.tls, c.trust.clone(), c.nameservers.clone(), c.plain);
+        let said = |c: &Config| (c.priority, c.compat, c.alsonotify.clone(), c.commands_from.clone(), c.node.clone(), c.resource.clone());
+        server(self) == server(other) && said(self) == said(other) && self.password == other.password
+    }
 }
 
 impl fmt::Debug for Config {

@@ -60,7 +60,7 @@ fn first_resource(config: &Config) -> String {
     if config.compat {
         return compat::resource(&rustix::system::uname().nodename().to_string_lossy());
     }
-    format!("sharelock-{:08x}", random() as u32)
+    config.resource.clone().unwrap_or_else(|| format!("sharelock-{:08x}", random() as u32))
 }
 
 /// What the agent was told last.
