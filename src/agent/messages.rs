@@ -33,7 +33,11 @@ pub struct Messages {
 
 impl Messages {
     /// Logs in, and stays so.
-    pub fn new<Rm: Remote + Send + 'static>(account: xmpp::Config, executor: &Arc<smol::Executor<'static>>, events: Sender<Event<Rm>>) -> Messages {
+    pub fn new<Rm: Remote + Send + 'static>(
+        account: xmpp::Config,
+        executor: &Arc<smol::Executor<'static>>,
+        events: Sender<Event<Rm>>,
+    ) -> Messages {
         let (to, commands) = smol::channel::unbounded();
         let (heard, said) = smol::channel::unbounded();
         let jid = account.jid.to_string();

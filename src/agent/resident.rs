@@ -10,13 +10,13 @@ use super::worker::{self, Facts, Finished, Job, Site};
 use super::{Event, Folder, Signal, network, watching};
 use crate::clock::system::{OsRandom, System};
 use crate::clock::{Clock, Random, Time};
-use crate::error::{Error, Kind, Result};
 #[cfg(feature = "xmpp")]
 use crate::config::Notify;
+use crate::error::{Error, Kind, Result};
 use crate::git::Remote;
+use crate::id::Id;
 #[cfg(feature = "xmpp")]
 use crate::xmpp;
-use crate::id::Id;
 use async_signal::{Signal as Posix, Signals};
 use serde_json::{Value, json};
 use smol::channel::{Receiver, Sender};

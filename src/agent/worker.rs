@@ -34,7 +34,7 @@ pub trait Site<Rm: Remote>: Send {
     fn open(&mut self) -> Result<Opened<Rm>>;
     /// A report as `status` keeps it: `problems`, `brake`, `again`.
     fn report(&self, device: &str, report: &Report) -> Value;
-    /// Paths of head that have a conflict copy.
+    /// Paths of head's files that have a conflict copy, each once.
     fn conflicts(&self, state: &Db) -> Result<Vec<RelPath>>;
 }
 

@@ -19,8 +19,10 @@ use crate::id::Id;
 use crate::mirror::Report;
 use crate::path::RelPath;
 use crate::state::db::Db;
+use crate::tree::conflict;
 use log::LevelFilter;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -58,7 +60,13 @@ impl Site<Node> for Here {
     }
 
     fn conflicts(&self, state: &Db) -> Result<Vec<RelPath>> {
-        sync::conflict_paths(state)
+        let copies = sync::conflict_paths(state)?;
+        let of = |copy: &RelPath| {
+            let (dir, name) = copy.split()?;
+            Some(dir.join(&conflict::parse(&name)?.original))
+        };
+        let files: BTreeSet<RelPath> = copies.iter().filter_map(of).collect();
+        Ok(files.into_iter().collect())
     }
 }
 

@@ -174,9 +174,11 @@ impl Standing {
 
     /// The other devices of the vault: name, whether it is online, when it was last heard of.
     fn others(&self) -> impl Iterator<Item = (&str, bool, Time)> {
-        self.agent["devices"].as_array().into_iter().flatten().filter_map(|d| {
-            Some((d["name"].as_str()?, d["online"] == true, Time { s: d["last_seen"].as_i64()?, ns: 0 }))
-        })
+        self.agent["devices"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|d| Some((d["name"].as_str()?, d["online"] == true, Time { s: d["last_seen"].as_i64()?, ns: 0 })))
     }
 
     fn behind(&self) -> usize {

@@ -5,6 +5,7 @@ mod agent;
 #[cfg(feature = "ssh")]
 pub mod client;
 mod lines;
+mod resident;
 mod sshd;
 mod terminal;
 
@@ -12,6 +13,8 @@ mod terminal;
 pub use agent::Agent;
 #[allow(unused_imports)]
 pub use lines::{Line, Pass, between, gathering, says_only};
+#[allow(unused_imports)]
+pub use resident::Resident;
 #[allow(unused_imports)]
 pub use sshd::{Passwords, Sshd, free_port, keygen};
 #[allow(unused_imports)]
