@@ -3,7 +3,7 @@
 use super::round::StorageNode;
 use crate::clock::{Clock, Random};
 use crate::crypt::seal::{self, Details, Label};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::git::object::TreeBuilder;
 use crate::git::store::Expect;
@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Objects sent in one go: a broken line loses one batch, not the whole.
 pub const BATCH: u64 = 64 << 20;
 const FEWEST: usize = 100;
+/// However small: so the memory for a batch does not grow with the vault.
+const MOST: usize = 8192;
 
 /// What a node showed.
 pub struct Shown {
@@ -46,19 +48,21 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         }
         return Ok(Shown { head: None, walk: Walk::default() });
     };
-    if !d.git.contains(&head)? {
-        let mut have: Vec<Oid> = ours.into_iter().collect();
-        for (_, oid) in history::seen(d)? {
-            if !have.contains(&oid) && d.git.contains(&oid)? {
-                have.push(oid);
-            }
+    let mut have: Vec<Oid> = ours.into_iter().collect();
+    for (_, oid) in history::seen(d)? {
+        if !have.contains(&oid) && d.git.contains(&oid)? {
+            have.push(oid);
         }
+    }
+    // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
+    let whole = have.contains(&head) || d.git.contains(&head)? && is_complete(d, &head, &have)?;
+    if !whole {
         let got = receive(d, node, &head, &have);
         got.map_err(|e| refused(e, node))?;
     }
     let walk = match history::accept(d, &head, ours.as_ref(), remembered.as_ref()) {
         Ok(walk) => walk,
-        Err(e) if e.kind() == Kind::Integrity(crate::error::Class::Stale) => {
+        Err(e) if e.kind() == Kind::Integrity(Class::Stale) => {
             let was = remembered.unwrap_or(head);
             return Err(history::went_back(d, &node.name, &node.place, &was, Some(&head), &node.show_time));
         }
@@ -66,6 +70,15 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     };
     node.head = Some(head);
     Ok(Shown { head: Some(head), walk })
+}
+
+/// True if nothing of a head is missing.
+fn is_complete<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, head: &Oid, have: &[Oid]) -> Result<bool> {
+    match d.git.complete(head, have) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == Kind::Integrity(Class::Absent) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Takes in what is missing of a head, and checks that nothing of it is.
@@ -191,32 +204,32 @@ fn stage_batches<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         Some(b"1") => vec![SPACES[1]],
         _ => SPACES.to_vec(),
     };
-    let mut blobs = Vec::new();
-    let mut rest = Vec::new();
-    for oid in oids {
-        match d.git.header(&oid)? {
-            Some((Type::Blob, len)) => blobs.push((oid, len)),
-            _ => rest.push(oid),
-        }
+    // Commits and trees come first: they go with main.
+    let mut rest = oids;
+    let mut others = 0;
+    while let Some(oid) = rest.get(others)
+        && !matches!(d.git.header(oid)?, Some((Type::Blob, _)))
+    {
+        others += 1;
     }
+    let mut blobs = rest.split_off(others);
     // What an earlier, broken attempt has left at the node.
     let (mut parent, there) = staged(d, node)?;
-    blobs.retain(|(oid, _)| !there.contains(oid));
+    blobs.retain(|oid| !there.contains(oid));
     let mut at = 0;
     while at < blobs.len() {
         let (mut end, mut bytes) = (at, 0);
-        while end < blobs.len() && (bytes < BATCH || end - at < FEWEST) {
-            bytes += blobs[end].1;
+        while end < blobs.len() && end - at < MOST && (bytes < BATCH || end - at < FEWEST) {
+            bytes += d.git.header(&blobs[end])?.map_or(0, |(_, len)| len);
             end += 1;
         }
-        let batch: Vec<Oid> = blobs[at..end].iter().map(|b| b.0).collect();
-        let (commit, tree) = staging_commit(d, &batch, parent)?;
-        let mut send = batch;
+        let mut send = blobs[at..end].to_vec();
+        let (commit, tree) = staging_commit(d, &mut send, parent)?;
         send.extend([tree, commit]);
         loop {
             let Some(space) = spaces.first().copied() else {
                 d.state.set_value(&key, Some(b"-"))?;
-                rest.extend(blobs[at..].iter().map(|b| b.0));
+                rest.extend_from_slice(&blobs[at..]);
                 return Ok(rest);
             };
             let name = staging_ref(d, space);
@@ -243,14 +256,15 @@ fn stage_batches<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 }
 
 /// A commit over a flat tree of blobs, sealed with the staging label: it keeps the blobs at the node, and is never
-/// accepted as a state of the vault.
+/// accepted as a state of the vault. The blobs are sorted.
 fn staging_commit<F: Files, S: State, C: Clock, R: Random>(
     d: &mut Device<F, S, C, R>,
-    blobs: &[Oid],
+    blobs: &mut [Oid],
     parent: Option<Oid>,
 ) -> Result<(Oid, Oid)> {
+    blobs.sort_unstable();
     let mut tree = TreeBuilder::default();
-    for oid in blobs {
+    for oid in &*blobs {
         tree.add_blob(oid.to_string().as_bytes(), *oid)?;
     }
     let mut packs = Packs::new(&d.git);

@@ -309,8 +309,15 @@ fn take_in<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) 
     if let Some(held) = brake::outgoing(d)? {
         d.report.brake = Some(held);
     }
-    let even = d.state.value(key::EVEN)?.is_some();
-    let differs = if even { stage::scan_is_next(&mut d.state)? > 0 } else { partial::merge_share(d, &mut packs)? };
+    let differs = if d.state.value(key::EVEN)?.is_some() {
+        stage::scan_is_next(&mut d.state)? > 0
+    } else if d.state.rows(Table::Scan, None, 1)?.is_empty() {
+        // The share is as the ancestor, so the merge is head, however much of it is still to come (all, after a join).
+        d.state.clear(Table::Next)?;
+        false
+    } else {
+        partial::merge_share(d, &mut packs)?
+    };
     incoming::settle_generations(&mut d.state, Table::Scan)?;
     let mut made = 0;
     if differs {

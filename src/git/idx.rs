@@ -8,6 +8,8 @@ use std::io::Write;
 
 const MAGIC: [u8; 8] = [0xff, b't', b'O', b'c', 0, 0, 0, 2];
 const HEADER: u64 = 8 + 256 * 4;
+/// Marks a word that is no offset but the number of one of eight bytes.
+const LARGE: u32 = 1 << 31;
 
 /// What the index knows of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +51,11 @@ pub fn write(entries: &[Entry], pack: &[u8; 20], out: &mut dyn Write) -> Result<
     }
     let mut large = Vec::new();
     for e in entries {
-        let word = if e.offset < 1 << 31 {
+        let word = if e.offset < u64::from(LARGE) {
             e.offset as u32
         } else {
             large.push(e.offset);
-            1 << 31 | (large.len() - 1) as u32
+            LARGE | (large.len() - 1) as u32
         };
         t.put(&word.to_be_bytes())?;
     }
@@ -132,18 +134,30 @@ impl<File: Open> Idx<File> {
         let count = u64::from(self.len());
         let mut out = Vec::with_capacity(self.len() as usize);
         let mut buffer = [0u8; 20 * 256];
+        let mut large = Vec::new();
         for first in (0..self.len()).step_by(256) {
             let n = (self.len() - first).min(256) as usize;
             let oids = &mut buffer[..20 * n];
             read_exact(&self.file, HEADER + 20 * u64::from(first), oids)?;
-            for (i, oid) in oids.chunks_exact(20).enumerate() {
-                out.push(Entry { oid: Oid(oid.try_into().expect("20 bytes")), crc: 0, offset: self.offset(first + i as u32)? });
+            for oid in oids.chunks_exact(20) {
+                out.push(Entry { oid: Oid(oid.try_into().expect("20 bytes")), crc: 0, offset: 0 });
             }
             let crcs = &mut buffer[..4 * n];
             read_exact(&self.file, HEADER + 20 * count + 4 * u64::from(first), crcs)?;
             for (e, crc) in out[first as usize..].iter_mut().zip(crcs.chunks_exact(4)) {
                 e.crc = u32::from_be_bytes(crc.try_into().expect("4 bytes"));
             }
+            let words = &mut buffer[..4 * n];
+            read_exact(&self.file, HEADER + 24 * count + 4 * u64::from(first), words)?;
+            for (i, word) in words.chunks_exact(4).enumerate() {
+                match u32::from_be_bytes(word.try_into().expect("4 bytes")) {
+                    word if word & LARGE == 0 => out[first as usize + i].offset = u64::from(word),
+                    word => large.push((first as usize + i, word)),
+                }
+            }
+        }
+        for (i, word) in large {
+            out[i].offset = self.large_offset(word)?;
         }
         Ok(out)
     }
@@ -153,11 +167,13 @@ impl<File: Open> Idx<File> {
         let mut b = [0u8; 4];
         read_exact(&self.file, HEADER + 24 * count + 4 * u64::from(n), &mut b)?;
         let word = u32::from_be_bytes(b);
-        if word & 1 << 31 == 0 {
-            return Ok(u64::from(word));
-        }
+        if word & LARGE == 0 { Ok(u64::from(word)) } else { self.large_offset(word) }
+    }
+
+    /// An offset of eight bytes, by the word that stands for it.
+    fn large_offset(&self, word: u32) -> Result<u64> {
         let mut b = [0u8; 8];
-        read_exact(&self.file, HEADER + 28 * count + 8 * u64::from(word & !(1 << 31)), &mut b)?;
+        read_exact(&self.file, HEADER + 28 * u64::from(self.len()) + 8 * u64::from(word & !LARGE), &mut b)?;
         Ok(u64::from_be_bytes(b))
     }
 }

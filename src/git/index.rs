@@ -52,8 +52,8 @@ pub struct Writer<F: Files> {
     buffer: Vec<u8>,
     last: Vec<u8>,
     count: u32,
-    /// Cache-tree records, in order: path component, entries below, subtrees, tree.
-    trees: Vec<(Vec<u8>, u32, u32, Oid)>,
+    /// The cache-tree extension as far as it goes, for it stands behind all entries.
+    trees: Vec<u8>,
 }
 
 impl<F: Files> Writer<F> {
@@ -90,7 +90,9 @@ impl<F: Files> Writer<F> {
     /// Adds a cache-tree record, so that a stock `git commit` need not write all trees anew. Records come in pre-order,
     /// the root's first with an empty path.
     pub fn tree(&mut self, component: &[u8], entries: u32, subtrees: u32, oid: Oid) {
-        self.trees.push((component.to_vec(), entries, subtrees, oid));
+        self.trees.extend_from_slice(component);
+        self.trees.extend_from_slice(format!("\0{entries} {subtrees}\n").as_bytes());
+        self.trees.extend_from_slice(&oid.0);
     }
 
     fn put(&mut self) -> Result<()> {
@@ -105,16 +107,11 @@ impl<F: Files> Writer<F> {
         if self.count != 0 {
             return Err(Error::failed("fewer entries than the index was begun for"));
         }
-        let mut tree = Vec::new();
-        for (path, entries, subtrees, oid) in std::mem::take(&mut self.trees) {
-            tree.extend_from_slice(&path);
-            tree.extend_from_slice(format!("\0{entries} {subtrees}\n").as_bytes());
-            tree.extend_from_slice(&oid.0);
-        }
-        if !tree.is_empty() {
+        if !self.trees.is_empty() {
             self.buffer.extend_from_slice(b"TREE");
-            self.buffer.extend_from_slice(&(tree.len() as u32).to_be_bytes());
-            self.buffer.extend_from_slice(&tree);
+            self.buffer.extend_from_slice(&(self.trees.len() as u32).to_be_bytes());
+            self.put()?;
+            self.buffer = std::mem::take(&mut self.trees);
         }
         self.put()?;
         let sum: [u8; 20] = self.sha.finalize().into();

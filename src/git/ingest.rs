@@ -4,14 +4,14 @@
 //! resolved afterwards from the file, one at a time. Nothing can be read from the store before
 //! [`Ingest::finish`]. Every size is checked against the format's limits before anything is inflated.
 //!
-//! Memory: about 56 bytes an object, 28 more for each delta, and one base with its delta and result.
+//! Memory: 32 bytes an object, about 60 more for each delta, and one base with its delta and result.
 
 mod resolve;
 
 use super::entry::{Base, EntryHead, LONGEST, parse_head};
 use super::idx::Entry;
 use super::pack_write::{checksum, pack_header};
-use super::store::Store;
+use super::store::{Store, Temporary};
 use super::{Type, delta, object, zlib};
 use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open};
@@ -20,18 +20,19 @@ use flate2::{Decompress, FlushDecompress, Status};
 use sha1::{Digest, Sha1};
 use std::io::{self, Write};
 
-/// A pack that is being taken in. A value that is dropped before `finish` leaves a temporary file, which is removed
-/// when the repository is opened for writing again.
+/// A pack that is being taken in. Of a value that is dropped before `finish`, or that was refused, nothing is left.
 pub struct Ingest<F: Files> {
     store: Store<F>,
-    temporary: String,
-    file: F::File,
+    pack: Temporary<F>,
     state: Stage,
     /// Bytes of the pack so far, without the trailer.
     len: u64,
     sha: Sha1,
     declared: u32,
-    items: Vec<Item>,
+    /// The pack's objects in its order, so by offset too; of deltas without an id at first.
+    items: Vec<Entry>,
+    /// What the deltas among them build on, by number of the object.
+    deltas: Vec<(u32, Base)>,
     pending: Vec<u8>,
     /// What is not in the file yet; empty once the pack is whole.
     buffer: Vec<u8>,
@@ -63,13 +64,6 @@ struct Body {
     start: Vec<u8>,
 }
 
-struct Item {
-    offset: u64,
-    crc: u32,
-    oid: Oid,
-    base: Base,
-}
-
 /// What was taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ingested {
@@ -87,16 +81,16 @@ fn bad(what: &str) -> Error {
 }
 
 impl<F: Files> Ingest<F> {
-    pub(super) fn new(store: Store<F>, temporary: String, file: F::File) -> Self {
+    pub(super) fn new(store: Store<F>, pack: Temporary<F>) -> Self {
         Ingest {
             store,
-            temporary,
-            file,
+            pack,
             state: Stage::Header,
             len: 0,
             sha: Sha1::new(),
             declared: 0,
             items: Vec::new(),
+            deltas: Vec::new(),
             pending: Vec::new(),
             buffer: Vec::new(),
             failed: false,
@@ -239,12 +233,11 @@ impl<F: Files> Ingest<F> {
         if body.hasher.is_none() && delta::result_size(&body.start)? > super::limit::TREE {
             return Err(Error::integrity(Class::Limit, "the pack that was sent: a delta with a result larger than the format allows"));
         }
-        self.items.push(Item {
-            offset: body.offset,
-            crc: body.crc.finalize(),
-            oid: body.hasher.map_or(Oid::ZERO, object::Hasher::finish),
-            base: body.base,
-        });
+        if !matches!(body.base, Base::None) {
+            self.deltas.push((self.items.len() as u32, body.base));
+        }
+        let oid = body.hasher.map_or(Oid::ZERO, object::Hasher::finish);
+        self.items.push(Entry { oid, crc: body.crc.finalize(), offset: body.offset });
         self.state = if self.items.len() as u32 == self.declared { Stage::Trailer } else { Stage::Head };
         Ok(())
     }
@@ -257,30 +250,18 @@ impl<F: Files> Ingest<F> {
     }
 
     fn write_out(&mut self) -> Result<()> {
-        self.file.write_all(&self.buffer)?;
+        self.pack.file.write_all(&self.buffer)?;
         self.buffer.clear();
         Ok(())
     }
 
     /// Resolves all deltas, checks that nothing is missing, makes the pack durable and readable.
     pub fn finish(mut self) -> Result<Ingested> {
-        let result = self.complete();
-        match result {
-            Err(e) if !e.is_stopped() => {
-                self.store.discard(&self.temporary)?;
-                Err(e)
-            }
-            other => other,
-        }
-    }
-
-    fn complete(&mut self) -> Result<Ingested> {
         if self.failed {
             return Err(bad("damaged"));
         }
         if matches!(self.state, Stage::Header) && self.len == 0 && self.pending.is_empty() {
             // An empty answer: nothing was sent.
-            self.store.discard(&self.temporary)?;
             return Ok(Ingested { objects: 0, bytes: 0 });
         }
         if !matches!(self.state, Stage::Done) {
@@ -288,40 +269,38 @@ impl<F: Files> Ingest<F> {
         }
         let bytes = self.len + 20;
         if self.items.is_empty() {
-            self.store.discard(&self.temporary)?;
             return Ok(Ingested { objects: 0, bytes });
         }
         self.resolve()?;
-        let mut entries: Vec<Entry> = self.items.iter().map(|i| Entry { oid: i.oid, crc: i.crc, offset: i.offset }).collect();
+        let mut entries = std::mem::take(&mut self.items);
         entries.sort_unstable_by_key(|e| e.oid);
-        entries.dedup_by_key(|e| e.oid);
-        let objects = entries.len() as u32;
-        if objects != self.items.len() as u32 {
+        if entries.windows(2).any(|w| w[0].oid == w[1].oid) {
             return Err(bad("one object twice"));
         }
+        let objects = entries.len() as u32;
         let trailer = match objects == self.declared {
             true => self.sha.clone().finalize().into(), // As it came, and verified.
             false => {
-                self.file.write_at(0, &pack_header(objects))?;
-                checksum(&self.file, self.len)?
+                self.pack.file.write_at(0, &pack_header(objects))?;
+                checksum(&self.pack.file, self.len)?
             }
         };
-        self.file.write_at(self.len, &trailer)?;
-        self.file.sync()?;
-        self.store.install(&self.temporary, &trailer, &entries)?;
+        self.pack.file.write_at(self.len, &trailer)?;
+        self.pack.file.sync()?;
+        self.pack.install(&trailer, &entries)?;
         Ok(Ingested { objects, bytes })
     }
 
     /// The bytes of one entry: an object with its type, or a delta.
     fn read_entry(&self, offset: u64) -> Result<(Option<Type>, Vec<u8>)> {
         let mut head = [0u8; LONGEST];
-        let have = self.file.read_up_to(offset, &mut head)?;
+        let have = self.pack.file.read_up_to(offset, &mut head)?;
         let EntryHead { used, kind, size, .. } = parse_head(&head[..have]).map_err(bad)?.ok_or_else(|| bad("cut short"))?;
         let mut at = offset + used as u64;
         let mut out = Vec::new();
         zlib::inflate(size as usize, size as usize, &mut out, |input| {
             input.resize(16 * 1024, 0);
-            let n = self.file.read_at(at, input)?;
+            let n = self.pack.file.read_at(at, input)?;
             input.truncate(n);
             at += n as u64;
             Ok(())

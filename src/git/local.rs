@@ -1,9 +1,8 @@
 //! A storage node at a local path: a directory or an external disk, read and written by this engine, without git.
 
-use super::refs::Expect;
 use super::store::Store;
 use super::{PackSource, RefStatus, RefUpdate, Remote};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::id::Oid;
 use std::collections::BTreeMap;
@@ -24,12 +23,22 @@ impl<F: Files, O: Fn() -> Result<F>> LocalRemote<F, O> {
 
     fn store(&self) -> Result<Store<F>> {
         let away = |e: Error| match e.kind() {
-            Kind::Stopped | Kind::Integrity(crate::error::Class::Version) => e,
+            Kind::Stopped | Kind::Integrity(Class::Version) => e,
             _ => Error::new(Kind::Unreachable, format!("{} is away", self.place)).because(e),
         };
         let files = (self.open)().map_err(away)?;
         Store::open(&files, &files.root()).map_err(away)
     }
+}
+
+/// All of these or none; no ref ever names what is not there.
+fn move_refs<F: Files>(store: &Store<F>, updates: &[RefUpdate]) -> Result<()> {
+    for new in updates.iter().filter_map(|u| u.new) {
+        if !store.contains(&new)? {
+            return Err(Error::integrity(Class::Absent, format!("{new} is missing")));
+        }
+    }
+    store.set_refs(updates)
 }
 
 impl<F: Files, O: Fn() -> Result<F>> Remote for LocalRemote<F, O> {
@@ -51,25 +60,14 @@ impl<F: Files, O: Fn() -> Result<F>> Remote for LocalRemote<F, O> {
             pack.write_to(&mut ingest)?;
             ingest.finish()?;
         }
-        let refs = store.refs("refs/")?;
-        let fits = |u: &RefUpdate| refs.get(&u.name).copied() == u.old;
-        if atomic && !updates.iter().all(fits) {
-            return Ok(updates.iter().map(|_| RefStatus::Refused("another ref has moved".into())).collect());
-        }
         let mut out = Vec::new();
-        for u in updates {
-            if let Some(new) = u.new
-                && !store.contains(&new)?
-            {
-                out.push(RefStatus::Refused(format!("{new} is missing")));
-                continue;
-            }
-            let expect = u.old.map_or(Expect::Absent, Expect::Is);
-            out.push(match store.set_ref(&u.name, expect, u.new) {
+        for together in updates.chunks(if atomic { updates.len().max(1) } else { 1 }) {
+            let status = match move_refs(&store, together) {
                 Ok(()) => RefStatus::Ok,
-                Err(e) if e.kind() == Kind::Raced => RefStatus::Refused(e.to_string()),
+                Err(e) if matches!(e.kind(), Kind::Raced | Kind::Integrity(Class::Absent)) => RefStatus::Refused(e.to_string()),
                 Err(e) => return Err(e),
-            });
+            };
+            out.extend(together.iter().map(|_| status.clone()));
         }
         // The refs stand: a full disk, or an old pack that is damaged, makes the push no failure.
         match store.consolidate() {

@@ -13,6 +13,7 @@ pub mod index;
 pub mod ingest;
 pub mod local;
 pub mod object;
+mod oids;
 mod pack_send;
 mod pack_write;
 mod refs;

@@ -1,13 +1,13 @@
 //! Writing packs (gitformat-pack(5), version 2): entries as stored zlib streams, no deltas.
 
 use super::idx::{self, Entry};
-use super::store::Store;
+use super::oids::Oids;
+use super::store::Temporary;
 use super::{Type, object, zlib};
 use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open};
 use crate::id::Oid;
 use sha1::{Digest, Sha1};
-use std::collections::HashMap;
 use std::io::Write;
 
 /// The 12 bytes that a pack begins with.
@@ -38,21 +38,19 @@ pub(super) fn head_of(kind: u8, mut size: u64, out: &mut Vec<u8>) {
     out.push(byte);
 }
 
-/// Writes one pack. Its objects can be read only after [`PackWriter::finish`]; a writer that is dropped before leaves
-/// a temporary file, which [`Store::open`] removes. Memory: about 40 bytes an object.
+/// Writes one pack. Its objects can be read only after [`PackWriter::finish`]; of a writer that is dropped before,
+/// nothing is left. Memory: about 40 bytes an object.
 pub struct PackWriter<F: Files> {
-    store: Store<F>,
-    temporary: String,
-    file: F::File,
-    entries: HashMap<Oid, (u32, u64)>,
+    pack: Temporary<F>,
+    entries: Oids<Entry>,
     len: u64,
     buffer: Vec<u8>,
 }
 
 impl<F: Files> PackWriter<F> {
-    pub(super) fn new(store: Store<F>, temporary: String, mut file: F::File) -> Result<Self> {
-        file.write_all(&pack_header(0))?;
-        Ok(PackWriter { store, temporary, file, entries: HashMap::new(), len: 12, buffer: Vec::new() })
+    pub(super) fn new(mut pack: Temporary<F>) -> Result<Self> {
+        pack.file.write_all(&pack_header(0))?;
+        Ok(PackWriter { pack, entries: Oids::default(), len: 12, buffer: Vec::new() })
     }
 
     /// Adds an object; one that the pack has already is not written twice.
@@ -64,16 +62,16 @@ impl<F: Files> PackWriter<F> {
 
     /// Adds an object whose id the caller has computed.
     pub fn add_as(&mut self, kind: Type, oid: &Oid, content: &[u8]) -> Result<()> {
-        if self.entries.contains_key(oid) {
+        if self.entries.contains(oid) {
             return Ok(());
         }
         let begin = self.buffer.len();
         encode(kind, content, &mut self.buffer);
         let entry = &self.buffer[begin..];
-        self.entries.insert(*oid, (crc32fast::hash(entry), self.len));
+        self.entries.insert(Entry { oid: *oid, crc: crc32fast::hash(entry), offset: self.len });
         self.len += entry.len() as u64;
         if self.buffer.len() >= 128 * 1024 {
-            self.file.write_all(&self.buffer)?;
+            self.pack.file.write_all(&self.buffer)?;
             self.buffer.clear();
         }
         Ok(())
@@ -105,14 +103,14 @@ impl<F: Files> PackWriter<F> {
         }
         let begin = self.len;
         self.len += head.len() as u64 + end.saturating_sub(body);
-        self.entries.insert(e.oid, (crc.finalize(), begin));
+        self.entries.insert(Entry { oid: e.oid, crc: crc.finalize(), offset: begin });
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= 128 * 1024 {
-            self.file.write_all(&self.buffer)?;
+            self.pack.file.write_all(&self.buffer)?;
             self.buffer.clear();
         }
         Ok(())
@@ -120,7 +118,7 @@ impl<F: Files> PackWriter<F> {
 
     /// True if the pack under way has the object.
     pub fn has(&self, oid: &Oid) -> bool {
-        self.entries.contains_key(oid)
+        self.entries.contains(oid)
     }
 
     /// Bytes so far.
@@ -130,7 +128,7 @@ impl<F: Files> PackWriter<F> {
 
     /// True before the first object.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// Objects so far.
@@ -141,18 +139,19 @@ impl<F: Files> PackWriter<F> {
     /// Completes, syncs and installs the pack: after it, everything in it is durable and readable. Gives the pack's
     /// name, without suffix; `None` for an empty one, which is not kept.
     pub fn finish(mut self) -> Result<Option<String>> {
-        if self.entries.is_empty() {
-            self.store.discard(&self.temporary)?;
+        if self.is_empty() {
             return Ok(None);
         }
-        self.file.write_all(&self.buffer)?;
-        self.file.write_at(0, &pack_header(self.entries.len() as u32))?;
-        let trailer = checksum(&self.file, self.len)?;
-        self.file.write_at(self.len, &trailer)?;
-        let mut entries: Vec<Entry> = self.entries.drain().map(|(oid, (crc, offset))| Entry { oid, crc, offset }).collect();
+        let file = &mut self.pack.file;
+        file.write_all(&self.buffer)?;
+        self.buffer = Vec::new();
+        file.write_at(0, &pack_header(self.entries.len() as u32))?;
+        let trailer = checksum(file, self.len)?;
+        file.write_at(self.len, &trailer)?;
+        let mut entries = self.entries.into_list();
         entries.sort_unstable_by_key(|e| e.oid);
-        self.file.sync()?;
-        self.store.install(&self.temporary, &trailer, &entries).map(Some)
+        file.sync()?;
+        self.pack.install(&trailer, &entries).map(Some)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A lock is git's own `NAME.lock`, held while the new value is written under another name and renamed into place. So a
 //! lock that a crash of ours leaves is always empty, and can be told from git's and removed.
 
+use super::RefUpdate;
 use super::store::{Store, create_anew, ensure_dir, read_small, write_atomic};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::{Files, Open};
@@ -19,6 +20,13 @@ pub enum Expect {
     Absent,
     /// Exactly this.
     Is(Oid),
+}
+
+/// A change to one ref.
+struct Change<'a> {
+    name: &'a str,
+    expect: Expect,
+    new: Option<Oid>,
 }
 
 /// What follows a ref's name in that of its temporary.
@@ -78,46 +86,79 @@ impl<F: Files> Store<F> {
     /// Sets (or with `None` deletes) a ref, durably, if it is as expected. Errors: [`Kind::Raced`] if it is not, or if
     /// somebody else holds its lock.
     pub fn set_ref(&self, name: &str, expect: Expect, new: Option<Oid>) -> Result<()> {
-        self.check(name)?;
-        let now = self.get_ref(name)?;
-        if now == new && expect == Expect::Any {
-            return Ok(());
-        }
-        let Some((dir, leaf)) = self.ref_dir(name, new.is_some() || now.is_some())? else {
-            return match expect {
-                Expect::Is(_) => Err(raced(name)),
-                _ => Ok(()),
-            };
-        };
-        let lock = [leaf, b".lock"].concat();
-        self.locked(&dir, &lock, || self.swap(name, &dir, leaf, expect, new))
+        self.change(&[Change { name, expect, new }])
     }
 
-    fn swap(&self, name: &str, dir: &F::Dir, leaf: &[u8], expect: Expect, new: Option<Oid>) -> Result<()> {
-        let now = self.get_ref(name)?;
-        let fits = match expect {
-            Expect::Any => true,
-            Expect::Absent => now.is_none(),
-            Expect::Is(oid) => now == Some(oid),
-        };
-        if !fits {
-            return Err(raced(name));
-        }
-        match new {
-            Some(oid) => {
-                // No ref can have a name that ends so: what a crash leaves is no ref, here and for git.
-                let temporary = [leaf, TEMPORARY].concat();
-                let mut file = create_anew(&self.files, dir, &temporary)?;
-                file.write_all(format!("{oid}\n").as_bytes())?;
-                file.sync()?;
-                self.files.rename(dir, &temporary, dir, leaf)?;
+    /// Makes all of these changes or none, as git does: all locks are taken, then all refs compared, then all moved.
+    ///
+    /// Errors: as [`Store::set_ref`], and nothing has moved; of a disk that fails in the middle, with what has moved.
+    pub fn set_refs(&self, updates: &[RefUpdate]) -> Result<()> {
+        let expect = |old: Option<Oid>| old.map_or(Expect::Absent, Expect::Is);
+        let changes: Vec<_> = updates.iter().map(|u| Change { name: &u.name, expect: expect(u.old), new: u.new }).collect();
+        self.change(&changes)
+    }
+
+    fn change(&self, changes: &[Change<'_>]) -> Result<()> {
+        let mut places = Vec::new();
+        for c in changes {
+            self.check(c.name)?;
+            let now = self.get_ref(c.name)?;
+            if now == c.new && c.expect == Expect::Any {
+                continue;
             }
+            match self.ref_dir(c.name, c.new.is_some() || now.is_some())? {
+                Some((dir, leaf)) => places.push((c, dir, leaf, [leaf, b".lock"].concat())),
+                None if matches!(c.expect, Expect::Is(_)) => return Err(raced(c.name)),
+                None => {}
+            }
+        }
+        let locks: Vec<_> = places.iter().map(|(_, dir, _, lock)| (dir, &lock[..])).collect();
+        self.all_locked(&locks, &mut || {
+            for (c, ..) in &places {
+                let now = self.get_ref(c.name)?;
+                let fits = match c.expect {
+                    Expect::Any => true,
+                    Expect::Absent => now.is_none(),
+                    Expect::Is(oid) => now == Some(oid),
+                };
+                if !fits {
+                    return Err(raced(c.name));
+                }
+            }
+            for (c, dir, leaf, _) in &places {
+                if let Some(oid) = c.new {
+                    // No ref can have a name that ends so: what a crash leaves is no ref, here and for git.
+                    let mut file = create_anew(&self.files, dir, &[leaf, TEMPORARY].concat())?;
+                    file.write_all(format!("{oid}\n").as_bytes())?;
+                    file.sync()?;
+                }
+            }
+            for (n, (c, dir, leaf, _)) in places.iter().enumerate() {
+                self.move_ref(c, dir, leaf).map_err(|e| match n {
+                    0 => e,
+                    _ => e.detail(format!("{n} of {} refs had been moved by then, {} was not", places.len(), c.name)),
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    fn move_ref(&self, c: &Change<'_>, dir: &F::Dir, leaf: &[u8]) -> Result<()> {
+        match c.new {
+            Some(_) => self.files.rename(dir, &[leaf, TEMPORARY].concat(), dir, leaf)?,
             None => {
-                self.unpack(name)?;
+                self.unpack(c.name)?;
                 self.unlink_if_there(dir, leaf)?;
             }
         }
         Ok(self.files.sync_dir(dir)?)
+    }
+
+    fn all_locked(&self, locks: &[(&F::Dir, &[u8])], act: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        match locks.split_first() {
+            Some(((dir, lock), rest)) => self.locked(dir, lock, || self.all_locked(rest, act)),
+            None => act(),
+        }
     }
 
     /// Does something under git's lock of this name. Errors: [`Kind::Raced`] if somebody else holds it.

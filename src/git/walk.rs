@@ -3,6 +3,7 @@
 //! Both walks touch only what is new: commits by time, newest first, until everything that is left is old; trees only
 //! where they differ from those of the commit's parents. So a small change to a large vault costs a few reads.
 
+use super::oids::Oids;
 use super::store::Store;
 use super::{Type, limit, object};
 use crate::error::{Class, Error, Kind, Result};
@@ -14,6 +15,16 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 struct Commit {
     oid: Oid,
     tree: Oid,
+    parents: Vec<Oid>,
+}
+
+/// A commit that was met on the way.
+struct Met {
+    /// `have` reaches it.
+    old: bool,
+    /// `None` for one that is none, which is no failure as long as nothing of it is wanted.
+    tree: Option<Oid>,
+    /// Until it has been walked on from.
     parents: Vec<Oid>,
 }
 
@@ -34,20 +45,24 @@ impl<F: Files> Store<F> {
     /// Objects that a parent's tree holds at another place may be listed too (a file that was moved out of a deleted
     /// directory): it is always enough, and rarely more. Commits of `have` that are not here are passed over.
     ///
-    /// Memory: about 40 bytes for each object listed, and for each entry of the directories in which one new commit
+    /// Memory: about 30 bytes for each object listed, and 40 for each entry of the directories in which one new commit
     /// differs from its parents.
     pub fn closure(&self, want: &[Oid], have: &[Oid]) -> Result<Vec<Oid>> {
-        let new = self.new_commits(want, have)?;
-        let tree_of: HashMap<Oid, Oid> = new.iter().map(|c| (c.oid, c.tree)).collect();
-        let mut met: HashSet<Oid> = HashSet::new();
-        let (mut trees, mut blobs) = (Vec::new(), Vec::new());
+        let (mut trees, mut blobs) = (Oids::default(), Oids::default());
+        let new = self.reach(want, have, &mut |oid, tree| Ok(if tree { trees.insert(oid) } else { blobs.insert(oid) }))?;
+        let mut out = blobs.into_list();
+        out.splice(..0, new.into_iter().chain(trees.into_list()));
+        Ok(out)
+    }
+
+    /// Gives the commits that `want` reaches and `have` does not, parents first, and calls `found` for the trees and blobs
+    /// (`true`: a tree), which answers whether it was new to it.
+    fn reach(&self, want: &[Oid], have: &[Oid], found: &mut dyn FnMut(Oid, bool) -> Result<bool>) -> Result<Vec<Oid>> {
+        let (new, met) = self.new_commits(want, have)?;
         for c in &new {
             let mut olds = Vec::with_capacity(c.parents.len());
             for p in &c.parents {
-                olds.push(match tree_of.get(p) {
-                    Some(tree) => *tree,
-                    None => object::commit_tree(&self.read(p, Type::Commit, limit::COMMIT)?)?,
-                });
+                olds.push(met.get(p).and_then(|m| m.tree).ok_or_else(|| missing(p))?);
             }
             // Parents come first, so all that their trees hold is either old or listed, and may be passed over.
             let mut known = Known::default();
@@ -58,30 +73,23 @@ impl<F: Files> Store<F> {
                 // It may be one that went, under another name and changed: then most of it is known.
                 self.look_into(&mut known)?;
             }
-            self.list(c.tree, &known.oids, &mut met, &mut |oid, tree| if tree { trees.push(oid) } else { blobs.push(oid) })?;
+            self.list(c.tree, &known.oids, found)?;
         }
-        let mut out: Vec<Oid> = new.iter().map(|c| c.oid).collect();
-        out.append(&mut trees);
-        out.append(&mut blobs);
-        Ok(out)
+        Ok(new.into_iter().map(|c| c.oid).collect())
     }
 
-    /// Calls `found` for what is in a tree and neither known nor met, itself included.
-    fn list(&self, tree: Oid, known: &HashSet<Oid>, met: &mut HashSet<Oid>, found: &mut dyn FnMut(Oid, bool)) -> Result<()> {
-        if known.contains(&tree) || !met.insert(tree) {
+    /// Calls `found` for what is in a tree and not known, itself included.
+    fn list(&self, tree: Oid, known: &HashSet<Oid>, found: &mut dyn FnMut(Oid, bool) -> Result<bool>) -> Result<()> {
+        if known.contains(&tree) || !found(tree, true)? {
             return Ok(());
         }
-        found(tree, true);
         let mut todo = vec![tree];
         while let Some(oid) = todo.pop() {
             let bytes = self.read(&oid, Type::Tree, limit::TREE)?;
             for entry in object::entries(&bytes) {
                 let entry = entry?;
-                if !known.contains(&entry.oid) && met.insert(entry.oid) {
-                    found(entry.oid, entry.is_tree());
-                    if entry.is_tree() {
-                        todo.push(entry.oid);
-                    }
+                if !known.contains(&entry.oid) && found(entry.oid, entry.is_tree())? && entry.is_tree() {
+                    todo.push(entry.oid);
                 }
             }
         }
@@ -148,30 +156,34 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    /// Commits that `want` reaches and `have` does not, parents before children.
+    /// Commits that `want` reaches and `have` does not, parents before children, and all that were met on the way (each
+    /// is read once).
     ///
     /// Where times run backwards a commit may be listed that `have` reaches, by a way that was not walked to its end.
-    fn new_commits(&self, want: &[Oid], have: &[Oid]) -> Result<Vec<Commit>> {
+    fn new_commits(&self, want: &[Oid], have: &[Oid]) -> Result<(Vec<Commit>, HashMap<Oid, Met>)> {
         let mut new: Vec<Commit> = Vec::new();
         // By time; of equal times the old ones first, for they save work.
         let mut queue: BinaryHeap<(i64, bool, Oid)> = BinaryHeap::new();
-        let mut colour: HashMap<Oid, bool> = HashMap::new();
+        let mut met: HashMap<Oid, Met> = HashMap::new();
         let mut wanted = 0usize;
         let begin = have.iter().map(|o| (*o, true)).chain(want.iter().map(|o| (*o, false)));
         let mut todo: Vec<(Oid, bool)> = begin.collect();
         todo.reverse();
         loop {
             while let Some((oid, old)) = todo.pop() {
-                match colour.get(&oid) {
-                    Some(true) => continue,
-                    Some(false) if !old => continue,
-                    _ => {}
+                if met.get(&oid).is_some_and(|m| m.old || !old) {
+                    continue;
                 }
+                // One that was met as new and is old is read again: what it reaches may have been walked already.
                 let bytes = match self.read(&oid, Type::Commit, limit::COMMIT) {
                     Err(e) if old && e.kind() == Kind::Integrity(Class::Absent) => continue,
                     other => other?,
                 };
-                colour.insert(oid, old);
+                let tree = match object::commit_tree(&bytes) {
+                    Err(e) if !old => return Err(e),
+                    tree => tree.ok(),
+                };
+                met.insert(oid, Met { old, tree, parents: object::commit_parents(&bytes) });
                 queue.push((object::commit_time(&bytes), old, oid));
                 wanted += usize::from(!old);
             }
@@ -180,30 +192,38 @@ impl<F: Files> Store<F> {
             }
             let Some((_, old, oid)) = queue.pop() else { break };
             wanted -= usize::from(!old);
-            // Met as new first, and since then found to be old.
-            if !old && colour.get(&oid) == Some(&true) {
-                continue;
-            }
-            let bytes = self.read(&oid, Type::Commit, limit::COMMIT)?;
-            let parents = object::commit_parents(&bytes);
+            // `None`: met as new first, and since then found to be old.
+            let Some(m) = met.get_mut(&oid).filter(|m| m.old == old) else { continue };
+            let parents = std::mem::take(&mut m.parents);
             todo.extend(parents.iter().rev().map(|p| (*p, old)));
-            if !old {
-                new.push(Commit { oid, tree: object::commit_tree(&bytes)?, parents });
+            if let (false, Some(tree)) = (old, m.tree) {
+                new.push(Commit { oid, tree, parents });
             }
         }
-        new.retain(|c| colour.get(&c.oid) == Some(&false));
-        Ok(parents_first(new))
+        new.retain(|c| met.get(&c.oid).is_some_and(|m| !m.old));
+        Ok((parents_first(new), met))
     }
 
     /// Checks that nothing reachable from `head` is missing, where `have` is known to be complete.
+    ///
+    /// Memory: about 30 bytes for each tree.
     pub fn complete(&self, head: &Oid, have: &[Oid]) -> Result<()> {
-        for oid in self.closure(&[*head], have)? {
-            if !self.contains(&oid)? {
-                return Err(Error::integrity(Class::Absent, format!("git object {oid} was not sent, though it is needed")));
-            }
+        let mut trees = Oids::default();
+        // A tree that is new is read next, so it need not be asked for.
+        let mut found = |oid, tree| match tree {
+            true => Ok(trees.insert(oid)),
+            false if self.contains(&oid)? => Ok(true),
+            false => Err(missing(&oid)),
+        };
+        match self.reach(&[*head], have, &mut found) {
+            Err(e) if e.kind() == Kind::Integrity(Class::Absent) => Err(e.detail("it was not sent, though it is needed")),
+            other => other.map(drop),
         }
-        Ok(())
     }
+}
+
+fn missing(oid: &Oid) -> Error {
+    Error::integrity(Class::Absent, format!("git object {oid} is missing"))
 }
 
 /// Puts parents before children, whatever their times say.

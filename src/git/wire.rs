@@ -30,10 +30,6 @@ const WORDS: usize = 2048;
 pub struct Advertisement {
     /// Refs by full name; without `HEAD`, peeled tags and `.have` lines.
     pub refs: BTreeMap<String, Oid>,
-    /// What `HEAD` is, where it names a commit.
-    pub head: Option<Oid>,
-    /// The branch that `HEAD` names. An advertisement does not tell an unborn branch: `None` for an empty repository.
-    pub head_branch: Option<String>,
     capabilities: Vec<String>,
 }
 
@@ -119,7 +115,6 @@ impl Advertisement {
             if let Some(format) = self.value("object-format").filter(|f| *f != "sha1") {
                 return Err(other_format(format));
             }
-            self.head_branch = self.capabilities.iter().find_map(|c| c.strip_prefix("symref=HEAD:")).map(str::to_string);
         }
         if let Some(oid) = text.strip_prefix(b"shallow ") {
             return Oid::from_hex(oid).map(|_| ()).ok_or_else(|| form("a shallow line without an id"));
@@ -133,8 +128,7 @@ impl Advertisement {
         };
         match name {
             b"capabilities^{}" if first && oid == Oid::ZERO => {}
-            b"HEAD" => self.head = Some(oid),
-            b".have" => {}
+            b"HEAD" | b".have" => {}
             _ if name.ends_with(b"^{}") => {}
             _ => {
                 // A name that is not UTF-8 is none of ours; refs are only looked up by name.

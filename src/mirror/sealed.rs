@@ -10,7 +10,7 @@ use crate::git::{Type, limit, object};
 use crate::id::{Id, Oid};
 use crate::path::Name;
 use crate::tree::{Node, Version};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The file in the root of secure that names the vault.
 pub const VAULT: &[u8] = b"vault";
@@ -88,11 +88,15 @@ pub fn vault_entry<F: Files>(git: &Store<F>, tree: &Oid) -> Result<Oid> {
     Err(Error::integrity(Class::Absent, "the file `vault` is missing in the root of the vault"))
 }
 
-/// Versions by object, so that one object is opened once.
+/// Versions by object, so that an object that stands in several trees is opened once. The oldest are forgotten.
 #[derive(Default)]
 pub struct Versions {
     known: BTreeMap<(Id, Oid), Option<Version>>,
+    order: VecDeque<(Id, Oid)>,
 }
+
+/// Versions that are kept.
+const KEPT: usize = 1024;
 
 impl Versions {
     /// The version that a small or large file's object holds; `None` for a keeper.
@@ -101,9 +105,13 @@ impl Versions {
             return Ok(v.clone());
         }
         let v = version(git, keys, item)?;
-        if self.known.len() < 20_000 {
-            self.known.insert((item.id, item.oid), v.clone());
+        if self.order.len() >= KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
         }
+        self.order.push_back((item.id, item.oid));
+        self.known.insert((item.id, item.oid), v.clone());
         Ok(v)
     }
 }

@@ -31,12 +31,12 @@ struct Level<D> {
 /// `known` holds stats that are newer than those of the old index.
 pub fn write_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid, known: &Stats) -> Result<()> {
     // First pass: how many entries each directory has, for the header and the cache-tree.
-    let records = count(d, root)?;
-    let total = records.first().map_or(0, |r| r.1);
-    let mut writer = Writer::new(&d.git, total)?;
-    for (name, entries, subtrees, oid) in records {
-        writer.tree(&name, entries, subtrees, oid);
+    let counted = count(d, root)?;
+    let mut writer = Writer::new(&d.git, counted.records.first().map_or(0, |r| r.entries))?;
+    for r in &counted.records {
+        writer.tree(&counted.names[r.name.clone()], r.entries, r.subtrees, r.oid);
     }
+    drop(counted);
     let mut old = Old::open(d)?;
     let mut path: Vec<u8> = Vec::new();
     let mut stack = vec![Level { rest: list(d, root)?, path: 0, dir: Some(d.secure.root()), name: Vec::new() }];
@@ -95,30 +95,47 @@ fn open_levels<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
     Ok(stack.last().and_then(|l| l.dir.clone()))
 }
 
-/// Cache-tree records in pre-order: (component, entries below, subtrees, tree).
-fn count<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid) -> Result<Vec<(Vec<u8>, u32, u32, Oid)>> {
-    let mut out: Vec<(Vec<u8>, u32, u32, Oid)> = Vec::new();
+/// Cache-tree records in pre-order. Their names lie in one piece: a vault may have as many directories as files.
+#[derive(Default)]
+struct Counted {
+    names: Vec<u8>,
+    records: Vec<Record>,
+}
+
+/// One directory.
+struct Record {
+    name: std::ops::Range<usize>,
+    /// Files below it.
+    entries: u32,
+    subtrees: u32,
+    oid: Oid,
+}
+
+fn count<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid) -> Result<Counted> {
+    let mut out = Counted::default();
     // (record, subtrees still to come, last first)
     let mut stack: Vec<(usize, Vec<(Vec<u8>, Oid)>)> = Vec::new();
-    let enter = |out: &mut Vec<_>, stack: &mut Vec<_>, name: Vec<u8>, oid: Oid| -> Result<()> {
+    let enter = |out: &mut Counted, stack: &mut Vec<_>, name: &[u8], oid: Oid| -> Result<()> {
         let mut trees = Vec::new();
-        let mut blobs = 0;
+        let mut entries = 0;
         for (name, oid, tree) in list(d, &oid)? {
-            if tree { trees.push((name, oid)) } else { blobs += 1 }
+            if tree { trees.push((name, oid)) } else { entries += 1 }
         }
-        out.push((name, blobs, trees.len() as u32, oid));
-        stack.push((out.len() - 1, trees));
+        let begin = out.names.len();
+        out.names.extend_from_slice(name);
+        out.records.push(Record { name: begin..out.names.len(), entries, subtrees: trees.len() as u32, oid });
+        stack.push((out.records.len() - 1, trees));
         Ok(())
     };
-    enter(&mut out, &mut stack, Vec::new(), *root)?;
+    enter(&mut out, &mut stack, b"", *root)?;
     while let Some((record, trees)) = stack.last_mut() {
         let record = *record;
         match trees.pop() {
-            Some((name, oid)) => enter(&mut out, &mut stack, name, oid)?,
+            Some((name, oid)) => enter(&mut out, &mut stack, &name, oid)?,
             None => {
                 stack.pop();
                 if let Some((up, _)) = stack.last() {
-                    out[*up].1 += out[record].1;
+                    out.records[*up].entries += out.records[record].entries;
                 }
             }
         }

@@ -301,13 +301,19 @@ impl Channel {
     /// Each read takes in all packets that have come, also those of the other stream, the end, and the status; the socket
     /// is silent about these from then on. So standard output is asked last before the wait, and the wait is cut into
     /// pieces for what that last read took in of standard error.
+    ///
+    /// Both are asked for the same number of bytes. A read widens the window by what it wants; where that has to wait (while
+    /// keys are exchanged anew, say), libssh2 sends the first read's number and reckons with the last one's, and throws
+    /// away what comes beyond its own reckoning.
     fn listen(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let start = Instant::now();
         let limit = Duration::from_millis(self.session.timeout().into());
-        let mut words = [0u8; 1024];
+        let mut words = [0u8; WORDS];
+        let size = buf.len().min(WORDS);
+        let (buf, words) = (&mut buf[..size], &mut words[..size]);
         loop {
             let left = limit.checked_sub(start.elapsed()).ok_or(io::ErrorKind::TimedOut)?;
-            match self.inner.stderr().read(&mut words) {
+            match self.inner.stderr().read(words) {
                 Ok(0) => {}
                 Ok(n) => {
                     self.hear(&words[..n]);
@@ -320,7 +326,7 @@ impl Channel {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // What stands in the error stream at the end is kept for the message.
                 Ok(0) if !buf.is_empty() => {
-                    while let Ok(n @ 1..) = self.inner.stderr().read(&mut words) {
+                    while let Ok(n @ 1..) = self.inner.stderr().read(words) {
                         self.hear(&words[..n]);
                     }
                     return Ok(0);
@@ -337,8 +343,11 @@ impl Channel {
     }
 }
 
-/// The longest wait before both streams are asked again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Most bytes of either stream in one read.
+const WORDS: usize = 16 * 1024;
+/// The longest wait before both streams are asked again. In an exchange of keys libssh2 may ask to be called once more
+/// without anything to come from the server.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Waits until the socket can do what libssh2 is waiting for, or the time is over.
 fn wait(socket: &TcpStream, what: BlockDirections, limit: Duration) -> io::Result<()> {

@@ -77,6 +77,34 @@ fn a_lost_race_and_an_atomic_push() {
     fsck(&dir);
 }
 
+/// All locks are taken before any ref moves: one that another git holds lets none of them move.
+#[test]
+fn an_atomic_push_beside_another_git() {
+    let (_temp, dir) = bare();
+    let mut remote = node(&dir);
+    let ours = Ours::new();
+    let base = ours.commit(&[("a", b"0")], &[]);
+    let next = ours.commit(&[("a", b"1")], &[base]);
+    let (early, late) = ("refs/heads/a", "refs/heads/z");
+    let first = [update(early, None, Some(base)), update(late, None, Some(base))];
+    remote.push(&first, true, &mut ours.pack(&[base], &[])).unwrap();
+    let lock = dir.join("refs/heads/z.lock");
+    let then = [update(early, Some(base), Some(next)), update(late, Some(base), None)];
+    for atomic in [true, false] {
+        std::fs::write(&lock, "git's").unwrap();
+        let status = remote.push(&then, atomic, &mut ours.pack(&[next], &[base])).unwrap();
+        assert_eq!(matches!(status[0], RefStatus::Refused(_)), atomic);
+        assert!(matches!(status[1], RefStatus::Refused(_)));
+        assert_eq!(remote.refs().unwrap()[early], if atomic { base } else { next });
+        assert_eq!(std::fs::read_to_string(&lock).unwrap(), "git's");
+        let left: Vec<_> = std::fs::read_dir(dir.join("refs/heads")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+    }
+    std::fs::remove_file(&lock).unwrap();
+    assert_eq!(remote.push(&[update(late, Some(base), None)], true, &mut ours.pack(&[], &[])).unwrap(), [RefStatus::Ok]);
+    fsck(&dir);
+}
+
 #[test]
 fn a_disk_that_is_away_and_a_repository_of_another_kind() {
     let temp = tempfile::TempDir::new().unwrap();

@@ -4,10 +4,11 @@
 //! chain costs one application a link however it is ordered in the pack, and memory is one base, one delta and one
 //! result. Bases that the pack lacks (a thin pack) are taken from the store, and appended at the end.
 
-use super::{Ingest, Item, bad};
+use super::{Ingest, bad};
 use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open};
 use crate::git::entry::Base;
+use crate::git::idx::Entry;
 use crate::git::pack_write::encode;
 use crate::git::store::CHAIN;
 use crate::git::{Type, delta, limit, object};
@@ -31,13 +32,13 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(items: &[Item]) -> Waiting {
+    fn new(deltas: &[(u32, Base)]) -> Waiting {
         let mut w = Waiting { by_offset: Vec::new(), by_oid: Vec::new() };
-        for (n, item) in items.iter().enumerate() {
-            match item.base {
+        for (n, base) in deltas {
+            match base {
                 Base::None => {}
-                Base::Ofs(offset) => w.by_offset.push((offset, n as u32)),
-                Base::Ref(oid) => w.by_oid.push((oid, n as u32)),
+                Base::Ofs(offset) => w.by_offset.push((*offset, *n)),
+                Base::Ref(oid) => w.by_oid.push((*oid, *n)),
             }
         }
         w.by_offset.sort_unstable();
@@ -60,16 +61,16 @@ impl Waiting {
 impl<F: Files> Ingest<F> {
     /// Gives every delta its id.
     pub(super) fn resolve(&mut self) -> Result<()> {
-        let waiting = Waiting::new(&self.items);
-        if waiting.by_offset.is_empty() && waiting.by_oid.is_empty() {
+        if self.deltas.is_empty() {
             return Ok(());
         }
+        let waiting = Waiting::new(&self.deltas);
         for offset in waiting.by_offset.iter().map(|w| w.0) {
             self.at_offset(offset)?;
         }
         let mut cache = Cache::default();
         for n in 0..self.items.len() {
-            if matches!(self.items[n].base, Base::None) {
+            if matches!(self.base(n), Base::None) {
                 self.expand(From::Pack(n), &waiting, &mut cache)?;
             }
         }
@@ -81,8 +82,8 @@ impl<F: Files> Ingest<F> {
                 outside.push(*oid);
             }
         }
-        if let Some(item) = self.items.iter().find(|i| i.oid == Oid::ZERO) {
-            return Err(match item.base {
+        if let Some(n) = self.items.iter().position(|i| i.oid == Oid::ZERO) {
+            return Err(match self.base(n) {
                 Base::Ref(oid) => Error::integrity(Class::Absent, format!("the pack that was sent builds on {oid}, which is not here")),
                 _ => Error::integrity(Class::Absent, "the pack that was sent builds on objects that are not here"),
             });
@@ -110,8 +111,10 @@ impl<F: Files> Ingest<F> {
                 let (_, d) = self.read_entry(self.items[n].offset)?;
                 let content = delta::apply(&base, &d, kind.limit())?;
                 self.items[n].oid = object::id(kind, &content);
-                if let Some(offset) = offset {
-                    self.items[n].base = Base::Ofs(offset);
+                if let Some(offset) = offset
+                    && let Ok(i) = self.delta(n)
+                {
+                    self.deltas[i].1 = Base::Ofs(offset);
                 }
                 todo.push(From::Pack(n));
                 if let Some((offset, content)) = last.replace((self.items[n].offset, content)) {
@@ -137,7 +140,7 @@ impl<F: Files> Ingest<F> {
             if let Some(known) = cache.take(item.offset) {
                 break known;
             }
-            at = match item.base {
+            at = match self.base(n) {
                 Base::None => match self.read_entry(item.offset)? {
                     (Some(kind), content) => break (kind, content),
                     (None, _) => return Err(bad("a delta without a base")),
@@ -161,8 +164,21 @@ impl<F: Files> Ingest<F> {
         self.items.binary_search_by_key(&offset, |i| i.offset).map_err(|_| bad("a delta whose base is no object"))
     }
 
+    /// What the object of this number builds on.
+    fn base(&self, n: usize) -> Base {
+        self.delta(n).map_or(Base::None, |i| self.deltas[i].1)
+    }
+
+    /// Its place among the deltas, if it is one.
+    fn delta(&self, n: usize) -> std::result::Result<usize, usize> {
+        self.deltas.binary_search_by_key(&(n as u32), |d| d.0)
+    }
+
     /// Completes a thin pack with the bases that it lacks.
     fn append(&mut self, outside: &[Oid]) -> Result<()> {
+        if outside.is_empty() {
+            return Ok(());
+        }
         let mut by_oid: Vec<(Oid, usize)> = self.items.iter().enumerate().map(|(n, i)| (i.oid, n)).collect();
         by_oid.sort_unstable();
         let find = |oid: &Oid| by_oid.binary_search_by_key(oid, |e| e.0).ok().map(|i| by_oid[i].1);
@@ -171,8 +187,8 @@ impl<F: Files> Ingest<F> {
                 let (kind, content) = self.store.read_any(oid, limit::TREE)?;
                 let mut entry = Vec::new();
                 encode(kind, &content, &mut entry);
-                self.file.write_at(self.len, &entry)?;
-                self.items.push(Item { offset: self.len, crc: crc32fast::hash(&entry), oid: *oid, base: Base::None });
+                self.pack.file.write_at(self.len, &entry)?;
+                self.items.push(Entry { oid: *oid, crc: crc32fast::hash(&entry), offset: self.len });
                 self.len += entry.len() as u64;
                 continue;
             };
@@ -180,7 +196,7 @@ impl<F: Files> Ingest<F> {
             // that something builds on this one.
             let mut at = first;
             for step in 0.. {
-                let next = match self.items[at].base {
+                let next = match self.base(at) {
                     Base::None => break,
                     Base::Ofs(offset) => Some(self.at_offset(offset)?),
                     Base::Ref(oid) => find(&oid),
