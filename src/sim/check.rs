@@ -3,14 +3,14 @@
 mod history;
 
 use super::user::What;
-use super::world::{SimDevice, World};
+use super::world::{Mode, SimDevice, World};
 use crate::agent::round;
 use crate::id::{Id, Oid};
 use crate::mirror::overlay::Overlay;
 use crate::mirror::{content, sealed, secure, worktree};
 use crate::state::{State, Table, key};
-use crate::tree::{FileKind, Node, Place, Version};
-use history::{History, is_copy};
+use crate::tree::{FileKind, Node, Place, Version, conflict};
+use history::History;
 use std::collections::{BTreeMap, BTreeSet};
 
 type Outcome = Result<(), String>;
@@ -219,27 +219,30 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     if back.is_empty() {
         return Ok(());
     }
-    // Exempt, too: what became a conflict copy, and every version of a file that was ever renamed.
-    let mut by_id: BTreeMap<Id, (BTreeSet<[u8; 32]>, BTreeSet<&str>)> = BTreeMap::new();
+    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed, and, where histories
+    // crossed, who wanted a name that was fought over (MERGE.md, 13).
+    let mut places: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
     let mut copied: BTreeSet<[u8; 32]> = BTreeSet::new();
+    let mut fought_over: BTreeSet<String> = BTreeSet::new();
     for c in history.values() {
-        for (path, (_, v)) in &c.files {
-            let e = by_id.entry(v.id).or_default();
-            e.0.insert(v.mac);
-            e.1.insert(path);
-            if is_copy(path) {
+        for (path, (place, v)) in &c.files {
+            places.entry(v.id).or_default().insert(path);
+            if let Some(told) = conflict::parse(&place.name) {
                 copied.insert(v.mac);
+                let dir = path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
+                fought_over.insert(format!("{dir}{}", told.original));
             }
         }
     }
     for c in back {
-        let v = tree.values().find_map(|(w, v)| match w {
-            What::File(x, _) | What::Link(x) if x == c => v.as_ref(),
+        let found = tree.iter().find_map(|(p, (w, v))| match w {
+            What::File(x, _) | What::Link(x) if x == c => Some((p, v.as_ref()?)),
             _ => None,
         });
-        let Some(v) = v else { continue };
-        let places = by_id.get(&v.id).map_or(0, |e| e.1.len());
-        if !copied.contains(&v.mac) && places <= 1 {
+        let Some((path, v)) = found else { continue };
+        let renamed = places.get(&v.id).is_some_and(|p| p.len() > 1);
+        let fought = w.mode == Mode::Cross && fought_over.contains(path);
+        if !copied.contains(&v.mac) && !renamed && !fought {
             return Err(format!("back from the dead: {c}"));
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn all(w: &World, history: &History) -> Outcome {
 }
 
 /// True for a conflict copy's path.
-pub(super) fn is_copy(path: &str) -> bool {
+fn is_copy(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     Name::new(name.as_bytes()).is_some_and(|n| conflict::parse(&n).is_some())
 }
