@@ -80,6 +80,20 @@ pub struct Traits {
     pub links: bool,
 }
 
+impl Traits {
+    /// Those of a disk that can do everything.
+    pub const ALL: Traits = Traits {
+        folds_case: false,
+        folds_form: false,
+        exec_bit: true,
+        modes: true,
+        time_step: 1,
+        noreplace: true,
+        exchange: true,
+        links: true,
+    };
+}
+
 /// An open file. Reading and writing move a cursor; `read_at` does not.
 pub trait Open: io::Read + io::Write {
     /// `fstat`.

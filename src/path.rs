@@ -14,6 +14,11 @@ impl Name {
         ok.then_some(Name(b))
     }
 
+    /// The first of all names in their order: where a search in a directory begins.
+    pub fn lowest() -> Name {
+        Name([1u8].into())
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,7 +1,8 @@
 //! Seeds of the simulation. `SHARELOCK_SEEDS` and `SHARELOCK_SEED` (see `scripts/simulate`) play more, or one.
 #![allow(clippy::unwrap_used)]
 
-use sharelock::sim::world::play;
+use sharelock::files::Traits;
+use sharelock::sim::world::{World, play};
 use sharelock::tree::planted;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -10,8 +11,11 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn seeds() {
+    // A planted mistake has to be found once.
+    let mut enough = 10;
     if let Ok(name) = std::env::var("SHARELOCK_PLANT") {
         planted::plant(Some(name.parse().expect("a mistake of src/tree/planted.rs")));
+        enough = 1;
     }
     if let Ok(seed) = std::env::var("SHARELOCK_SEED") {
         let seed = seed.parse().expect("SHARELOCK_SEED is a number");
@@ -23,19 +27,49 @@ fn seeds() {
     let (from, n) = (number("SHARELOCK_FROM", 1), number("SHARELOCK_SEEDS", 300));
     let started = std::time::Instant::now();
     let mut failed = Vec::new();
-    let mut verbs = 0;
+    let (mut verbs, mut played) = (0, 0);
     for seed in from..from + n {
+        played += 1;
         match play(seed, false) {
             Ok(p) => verbs += p.verbs,
             Err(e) => {
                 eprintln!("seed {seed}: {e}\n  repeat: scripts/simulate --seed {seed}");
                 failed.push(seed);
-                if failed.len() >= 10 {
+                if failed.len() >= enough {
                     break;
                 }
             }
         }
     }
-    eprintln!("{n} seeds, {verbs} verbs, {:.1} s, {} failed: {failed:?}", started.elapsed().as_secs_f64(), failed.len());
+    eprintln!("{played} seeds, {verbs} verbs, {:.1} s, {} failed: {failed:?}", started.elapsed().as_secs_f64(), failed.len());
     assert!(failed.is_empty());
+}
+
+/// A device is killed at every verb of a sync that moves and edits files, and then its database is lost: what was half
+/// brought to secure is brought there, or is as if it had never been.
+#[test]
+fn a_database_lost_after_a_kill_anywhere() {
+    for verb in 1.. {
+        let world = World::scripted(&[Traits::ALL; 2], 1).unwrap();
+        let (a, b) = (world.user(0), world.user(1));
+        for (path, text) in [("a", "one"), ("d/b", "two"), ("d/c", "three")] {
+            assert!(a.parents(path));
+            a.write(path, text).unwrap();
+        }
+        (0..2).for_each(|i| world.sync(i).unwrap());
+        a.mv("a", "d/a").and_then(|()| a.write("d/a", "one, edited")).unwrap();
+        a.mv("d", "e").and_then(|()| a.rm("e/b")).and_then(|()| a.write("n", "four")).unwrap();
+        b.write("d/c", "three, edited").unwrap();
+        world.sync(1).unwrap();
+        let killed = world.killed_sync(0, verb).unwrap();
+        world.lose_database(0);
+        (0..3).for_each(|_| (0..2).for_each(|i| world.sync(i).unwrap()));
+        if let Err(e) = world.check() {
+            panic!("killed at verb {verb}: {e}");
+        }
+        if !killed {
+            assert!(verb > 100, "a round has more than {verb} verbs");
+            break;
+        }
+    }
 }

@@ -215,15 +215,17 @@ pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, 
     let known = head(d)?;
     let pending = secure::pending(&d.state)?;
     let tip = d.git.get_ref(MAIN)?;
-    if pending.is_none() && d.git.get_ref(PENDING)?.is_some() {
-        d.git.set_ref(PENDING, Expect::Any, None)?;
-    }
     if known.is_none() && pending.is_none() {
         if let Some(tip) = tip {
             adopt_tip(d, tip)?;
         }
+        secure::resume(d, tip.as_ref())?;
+        d.state.commit()?;
     } else if tip != known && tip != pending {
         set_aside_tip(d, tip, known)?;
+    }
+    if secure::pending(&d.state)?.is_none() && d.git.get_ref(PENDING)?.is_some() {
+        d.git.set_ref(PENDING, Expect::Any, None)?;
     }
     secure::bring(d)?;
     apply::recover_intents(d)?;
@@ -231,15 +233,14 @@ pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, 
 }
 
 /// The database is new (lost, or damaged and set aside) and secure has a history: it becomes head again if its seal
-/// holds. The remembered heads are refs, so the protection against rollback goes on.
+/// holds. The remembered heads are refs, so the protection against rollback goes on. Durable with the caller's commit.
 fn adopt_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, tip: Oid) -> Result<()> {
     let c = commit::open(&d.git, &d.keys, &d.vault, &tip)
         .map_err(|e| e.detail("~/secure is not at a state of this vault; nothing was changed"))?;
     incoming::rebuild_head(d, Some(&c.tree))?;
     d.state.set_value(key::HEAD, Some(&tip.0))?;
     let seq = history::newest_seq(d, &tip)?;
-    d.state.set_value(commit::SEQ, Some(&seq.to_be_bytes()))?;
-    d.state.commit()
+    d.state.set_value(commit::SEQ, Some(&seq.to_be_bytes()))
 }
 
 /// Somebody moved the branch in secure with stock git (`git commit`, `git pull`, `git reset`). What it points to stays

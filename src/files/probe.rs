@@ -8,16 +8,7 @@ use std::io;
 
 /// What is assumed where nothing can be tried (a root that is read-only or full). Calls that turn out to be missing
 /// are still noticed when they are made.
-pub(super) const HOPED: Traits = Traits {
-    folds_case: false,
-    folds_form: false,
-    exec_bit: true,
-    modes: true,
-    time_step: 1,
-    noreplace: true,
-    exchange: true,
-    links: true,
-};
+pub(super) const HOPED: Traits = Traits::ALL;
 
 /// Tries everything in a temporary directory below the root, and removes it.
 ///

@@ -10,9 +10,9 @@ mod files;
 pub use files::{blob_at, put};
 mod large;
 
-use super::commit::{entry_name, keeper};
+use super::commit::{self, entry_name, keeper};
 use super::overlay::{Overlay, Rows, each_row};
-use super::{Device, Problem, incoming};
+use super::{Device, Problem, history, incoming};
 use crate::clock::{Clock, Random};
 use crate::error::{Class, Error, Result};
 use crate::files::{Files, Kind};
@@ -39,6 +39,30 @@ pub fn set_pending<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
 /// The pending commit, if there is one.
 pub fn pending<S: State>(state: &S) -> Result<Option<Oid>> {
     oid_value(state, key::PENDING)
+}
+
+/// The database is new, and [`PENDING`] still tells what secure was being brought to when the old one was lost. Half of
+/// that commit may be in the work tree, where nobody could tell it from what others have put there; so it becomes
+/// pending again, if its seal holds, nothing of it is missing and it follows `tip`. Durable with the caller's commit.
+pub fn resume<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, tip: Option<&Oid>) -> Result<()> {
+    let Some(marked) = d.git.get_ref(PENDING)?.filter(|m| Some(m) != tip) else { return Ok(()) };
+    match follows(d, &marked, tip) {
+        Ok(true) => {
+            let seq = history::newest_seq(d, &marked)?;
+            d.state.set_value(commit::SEQ, Some(&seq.to_be_bytes()))?;
+            d.state.set_value(key::PENDING, Some(&marked.0))
+        }
+        Err(e) if e.is_stopped() => Err(e),
+        // It never became one: what of it is in the work tree is looked at like what others have put there.
+        Ok(false) | Err(_) => Ok(()),
+    }
+}
+
+fn follows<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, marked: &Oid, tip: Option<&Oid>) -> Result<bool> {
+    let c = commit::open(&d.git, &d.keys, &d.vault, marked)?;
+    d.git.complete(marked, tip.map_or(&[], std::slice::from_ref))?;
+    incoming::differences(d, &c.tree)?;
+    tip.map_or(Ok(true), |tip| history::contains(d, marked, tip))
 }
 
 /// A commit id among the single values.

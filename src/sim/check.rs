@@ -1,69 +1,17 @@
-//! What must hold when all is quiet (MERGE 11).
+//! What must hold when all is quiet (src/tree/MERGE.md, 11).
+
+mod history;
 
 use super::user::What;
 use super::world::{Mode, SimDevice, World};
 use crate::agent::round;
 use crate::id::{Id, Oid};
 use crate::mirror::overlay::Overlay;
-use crate::mirror::{commit, content, sealed, secure, worktree};
-use crate::state::State;
-use crate::tree::{FileKind, Node, Version, conflict};
+use crate::mirror::{content, sealed, secure, worktree};
+use crate::state::{State, Table, key};
+use crate::tree::{FileKind, Node, Place, Version, conflict};
+use history::History;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What users did to contents: each content is written once (but for `same`), so it stands for a version.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    next: u64,
-    /// Written, and not replaced or deleted by a user who saw it.
-    live: BTreeSet<String>,
-    /// Replaced or deleted by a user who saw it.
-    dead: BTreeSet<String>,
-    /// Not asked for resurrection: renamed, chmodded or touched files (rename and chmod against delete: it stays), and
-    /// contents that were written more than once.
-    exempt: BTreeSet<String>,
-    crossed: BTreeSet<String>,
-    /// A database was lost: deletions that were not committed come undone.
-    pub lost: bool,
-}
-
-impl Ledger {
-    /// A content that nobody has written yet.
-    pub fn fresh(&mut self, device: usize) -> String {
-        self.next += 1;
-        format!("c{}.{device}", self.next)
-    }
-
-    /// A user wrote a content.
-    pub fn wrote(&mut self, c: &str) {
-        self.live.insert(c.into());
-    }
-
-    /// A user replaced or deleted this.
-    pub fn replaced(&mut self, old: Option<&What>) {
-        if let Some(What::File(c, _) | What::Link(c)) = old {
-            self.dead.insert(c.clone());
-        }
-    }
-
-    /// See the field.
-    pub fn exempt(&mut self, c: &str) {
-        self.exempt.insert(c.into());
-    }
-
-    /// A file was moved over another: the name keeps its id, so the content crosses over.
-    pub fn crossed(&mut self, c: &str) {
-        self.crossed.insert(c.into());
-    }
-
-    /// A directory was removed: what another device moved out of it, or into it, stays (R-rename-delete).
-    pub fn directory_gone(&mut self, below: &[(String, What)]) {
-        for (_, w) in below {
-            if let What::File(c, _) | What::Link(c) = w {
-                self.exempt.insert(c.clone());
-            }
-        }
-    }
-}
 
 type Outcome = Result<(), String>;
 
@@ -108,8 +56,8 @@ pub fn all(w: &World) -> Outcome {
         }
     }
     let head = round::head(d).map_err(text)?.ok_or("no head")?;
-    let history = history(d, &head)?;
-    generations(&history, w.ledger.borrow().lost)?;
+    let history = history::read(d, &head)?;
+    history::all(w, &history)?;
     users(w, &tree, &history)
 }
 
@@ -146,10 +94,54 @@ fn one_device(d: &SimDevice, lost: bool) -> Outcome {
     if !litter.is_empty() && !lost {
         return Err(format!("litter: {litter:?}"));
     }
-    // The table is the tree.
     let head = round::head(d).map_err(text)?.ok_or("no head")?;
     d.git.complete(&head, &[]).map_err(text)?;
-    Ok(())
+    tables(d, &secure::tree_of(d, &head).map_err(text)?)
+}
+
+/// The table `Head` is the sealed tree at head; the ancestor is a tree, and head's where it is said to be.
+fn tables(d: &SimDevice, root: &Oid) -> Outcome {
+    let mut sealed_tree: BTreeMap<Place, Node> = BTreeMap::new();
+    let mut versions = sealed::Versions::default();
+    let mut todo = vec![(Id::ROOT, *root)];
+    while let Some((dir, tree)) = todo.pop() {
+        for item in sealed::list(&d.git, &d.keys, &dir, &tree).map_err(text)? {
+            let Some(node) = sealed::node(&d.git, &d.keys, &mut versions, &item).map_err(text)? else { continue };
+            let name = item.name.clone().ok_or("an entry without a name")?;
+            if let Node::Dir { id, tree } = &node {
+                todo.push((*id, *tree));
+            }
+            sealed_tree.insert(Place { dir, name }, node);
+        }
+    }
+    let rows = d.state.rows(Table::Head, None, usize::MAX).map_err(text)?;
+    for row in &rows {
+        let is = match (row.here(), sealed_tree.get(&row.place)) {
+            // A directory's tree may be unknown to the table, never wrong.
+            (Some(Node::Dir { id: a, tree: x }), Some(Node::Dir { id: b, tree: y })) => a == b && (*x == Oid::ZERO || x == y),
+            (a, b) => a == b,
+        };
+        if !is {
+            return Err(format!("the table of head has {row:?}, the tree {:?}", sealed_tree.get(&row.place)));
+        }
+    }
+    if rows.len() != sealed_tree.len() {
+        return Err(format!("the table of head has {} rows, the tree {}", rows.len(), sealed_tree.len()));
+    }
+    let mut dirs = BTreeSet::new();
+    for row in d.state.rows(Table::Anc, None, usize::MAX).map_err(text)? {
+        if let Some(Node::Dir { id, .. }) = row.here()
+            && !dirs.insert(*id)
+        {
+            return Err(format!("the ancestor has one directory twice: {row:?}"));
+        }
+    }
+    let even = d.state.value(key::EVEN).map_err(text)?.is_some();
+    let differs = d.state.differences(Table::Anc, Table::Head, None, 1).map_err(text)?;
+    match even && !differs.is_empty() {
+        true => Err(format!("ancestor and head are said to be even: {differs:?}")),
+        false => Ok(()),
+    }
 }
 
 fn litter(d: &SimDevice) -> Result<Vec<String>, String> {
@@ -206,66 +198,7 @@ fn head_tree(d: &SimDevice) -> Result<Tree, String> {
     Ok(out)
 }
 
-type Versions = BTreeMap<String, Version>;
-
-/// Every commit's files by path, and its parents.
-type History = BTreeMap<Oid, (Versions, Vec<Oid>)>;
-
-fn history(d: &SimDevice, head: &Oid) -> Result<History, String> {
-    let mut out = History::new();
-    let mut todo = vec![*head];
-    let mut versions = sealed::Versions::default();
-    while let Some(oid) = todo.pop() {
-        if out.contains_key(&oid) {
-            continue;
-        }
-        let c = commit::open(&d.git, &d.keys, &d.vault, &oid).map_err(text)?;
-        let mut files = Versions::new();
-        let mut dirs = vec![(String::new(), Id::ROOT, c.tree)];
-        while let Some((path, dir, tree)) = dirs.pop() {
-            for item in sealed::list(&d.git, &d.keys, &dir, &tree).map_err(text)? {
-                let Some(name) = &item.name else { continue };
-                match sealed::node(&d.git, &d.keys, &mut versions, &item).map_err(text)? {
-                    Some(Node::Dir { id, tree }) => dirs.push((format!("{path}{name}/"), id, tree)),
-                    Some(Node::File(v)) => {
-                        files.insert(format!("{path}{name}"), v);
-                    }
-                    None => {}
-                }
-            }
-        }
-        todo.extend(c.parents.clone());
-        out.insert(oid, (files, c.parents));
-    }
-    Ok(out)
-}
-
-fn is_copy(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    crate::path::Name::new(name.as_bytes()).is_some_and(|n| conflict::parse(&n).is_some())
-}
-
-/// From parent to child no name's generation for one id goes down, and no two versions at one name share both.
-fn generations(history: &History, lost: bool) -> Outcome {
-    if lost {
-        return Ok(());
-    }
-    for (oid, (files, parents)) in history {
-        for parent in parents {
-            let Some((before, _)) = history.get(parent) else { continue };
-            for (path, old) in before {
-                let Some(new) = files.get(path).filter(|n| n.id == old.id) else { continue };
-                let fine = new == old || new.generation > old.generation || (new.mac == old.mac && is_copy(path));
-                if !fine {
-                    return Err(format!("generation of {path} went from {} to {} in {oid}", old.generation, new.generation));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Nothing that a user wrote is lost, nothing that a user deleted is back, no needless copy.
+/// Nothing that a user wrote is lost, nothing that a user deleted is back.
 fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     let ledger = w.ledger.borrow();
     let have: BTreeSet<&String> = tree
@@ -279,39 +212,37 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     if !lost.is_empty() {
         return Err(format!("lost: {lost:?} of {:?}", tree.keys()));
     }
-    let copies: Vec<&String> = tree.keys().filter(|p| is_copy(p)).collect();
-    if w.mode == Mode::Serial && !copies.is_empty() {
-        return Err(format!("needless copies: {copies:?}"));
-    }
     if ledger.lost {
         return Ok(());
     }
-    let back: Vec<&String> =
-        ledger.dead.iter().filter(|c| have.contains(c) && !ledger.exempt.contains(*c) && !ledger.crossed.contains(*c)).collect();
+    let back: Vec<&String> = ledger.dead.iter().filter(|c| have.contains(c) && !ledger.exempt.contains(*c)).collect();
     if back.is_empty() {
         return Ok(());
     }
-    // Exempt, too: what became a conflict copy, and every version of a file that was ever renamed.
-    let mut by_id: BTreeMap<Id, (BTreeSet<[u8; 32]>, BTreeSet<&str>)> = BTreeMap::new();
+    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed, and, where histories
+    // crossed, who wanted a name that was fought over (MERGE.md, 13).
+    let mut places: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
     let mut copied: BTreeSet<[u8; 32]> = BTreeSet::new();
-    for (files, _) in history.values() {
-        for (path, v) in files {
-            let e = by_id.entry(v.id).or_default();
-            e.0.insert(v.mac);
-            e.1.insert(path);
-            if is_copy(path) {
+    let mut fought_over: BTreeSet<String> = BTreeSet::new();
+    for c in history.values() {
+        for (path, (place, v)) in &c.files {
+            places.entry(v.id).or_default().insert(path);
+            if let Some(told) = conflict::parse(&place.name) {
                 copied.insert(v.mac);
+                let dir = path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
+                fought_over.insert(format!("{dir}{}", told.original));
             }
         }
     }
     for c in back {
-        let v = tree.values().find_map(|(w, v)| match w {
-            What::File(x, _) | What::Link(x) if x == c => v.as_ref(),
+        let found = tree.iter().find_map(|(p, (w, v))| match w {
+            What::File(x, _) | What::Link(x) if x == c => Some((p, v.as_ref()?)),
             _ => None,
         });
-        let Some(v) = v else { continue };
-        let places = by_id.get(&v.id).map_or(0, |e| e.1.len());
-        if !copied.contains(&v.mac) && places <= 1 {
+        let Some((path, v)) = found else { continue };
+        let renamed = places.get(&v.id).is_some_and(|p| p.len() > 1);
+        let fought = w.mode == Mode::Cross && fought_over.contains(path);
+        if !copied.contains(&v.mac) && !renamed && !fought {
             return Err(format!("back from the dead: {c}"));
         }
     }

@@ -20,16 +20,7 @@ use std::rc::Rc;
 const ROOT: u64 = 1;
 
 /// A disk that can do everything.
-pub const ABLE: Traits = Traits {
-    folds_case: false,
-    folds_form: false,
-    exec_bit: true,
-    modes: true,
-    time_step: 1,
-    noreplace: true,
-    exchange: true,
-    links: true,
-};
+pub const ABLE: Traits = Traits::ALL;
 
 #[derive(Clone)]
 enum Data {

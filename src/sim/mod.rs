@@ -13,6 +13,7 @@ pub mod check;
 pub mod clock;
 pub mod disk;
 pub mod hook;
+pub mod ledger;
 pub mod remote;
 pub mod state;
 pub mod user;

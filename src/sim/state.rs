@@ -29,10 +29,6 @@ pub struct SimState {
     next: Rows,
 }
 
-fn lowest() -> Name {
-    Name::new([1u8]).expect("one byte that is neither NUL nor a slash")
-}
-
 impl SimState {
     /// An empty database of a device.
     pub fn new(life: Life) -> SimState {
@@ -93,7 +89,7 @@ impl State for SimState {
 
     fn children(&self, table: Table, dir: Id, after: Option<&Name>, limit: usize) -> Result<Vec<Row>> {
         self.life.alive()?;
-        let from = Place { dir, name: after.cloned().unwrap_or_else(lowest) };
+        let from = Place { dir, name: after.cloned().unwrap_or_else(Name::lowest) };
         let rows = self.rows_of(table).range(from..).take_while(|(p, _)| p.dir == dir);
         Ok(rows.filter(|(p, _)| after != Some(&p.name)).take(limit).map(|(_, r)| r.clone()).collect())
     }

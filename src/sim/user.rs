@@ -165,10 +165,13 @@ impl User {
         self.synced()
     }
 
-    /// Sets the time.
+    /// Sets the time of a file or link.
     pub fn touch(&self, path: &str, t: Time) -> Option<()> {
         let (dir, name) = self.dir(path)?;
-        self.disk.open(&dir, name.as_bytes()).ok()?.set_mtime(t).ok()?;
+        match self.disk.stat(&dir, name.as_bytes()).ok()??.kind {
+            Kind::Link => self.disk.set_link_mtime(&dir, name.as_bytes(), t).ok()?,
+            _ => self.disk.open(&dir, name.as_bytes()).ok()?.set_mtime(t).ok()?,
+        }
         self.synced()
     }
 
@@ -179,6 +182,12 @@ impl User {
     /// Everything below a directory, parents first.
     pub fn below(&self, path: &str) -> Vec<(String, What)> {
         self.tree().into_iter().filter(|(p, _)| p.starts_with(path) && p.as_bytes().get(path.len()) == Some(&b'/')).collect()
+    }
+
+    /// The file or link that was written, made or renamed last; none of the engine's own.
+    pub fn newest(&self) -> Option<String> {
+        let files = self.tree().into_iter().filter(|(p, w)| *w != What::Dir && !p.contains(".sharelock-tmp-"));
+        files.filter_map(|(p, _)| Some((self.stat(&p)?.ctime, p))).max().map(|(_, p)| p)
     }
 
     /// The whole share, without the engine's own files.

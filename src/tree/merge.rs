@@ -307,13 +307,7 @@ fn both(
     let mut others = vec![e1, e2];
     others.extend(b);
     regenerate(&mut w, &others);
-    let prio = if place == q1 {
-        0
-    } else if place == q2 {
-        1
-    } else {
-        2
-    };
+    let prio = u8::from(place != q1);
     plan.placed.push((place.clone(), prio, w));
     if let Some(l) = loser {
         plan.losers.push((place.clone(), l.clone()));

@@ -7,7 +7,7 @@ use super::planted::{self, Mistake};
 use super::{FileKind, Node, Place, Tree, Version};
 use crate::error::Result;
 use crate::id::{Id, Oid};
-use crate::path::Name;
+use crate::path::{Name, RelPath};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the rows have decided.
@@ -17,7 +17,7 @@ pub(super) struct Plan {
     pub at: BTreeMap<Id, Place>,
     /// Directories that stay by a row.
     pub stay: BTreeSet<Id>,
-    /// Files: place, whose place it is (0 first's, 1 second's, 2 neither's), version.
+    /// Files: place, whose place it is (0 first's, 1 second's), version.
     pub placed: Vec<(Place, u8, Winner)>,
     /// Versions that lost their name to another of the same file.
     pub losers: Vec<(Place, Version)>,
@@ -102,8 +102,8 @@ impl Plan {
         let mut open: BTreeSet<Id> = BTreeSet::new();
         let mut out = Named::default();
         // Wanted path, wanted place, version (which may have got a new head before it lost).
-        let mut lost: Vec<(Vec<u8>, Place, Winner)> = Vec::new();
-        let mut todo: Vec<(Vec<u8>, Id, Vec<Id>)> = vec![(Vec::new(), Id::ROOT, vec![Id::ROOT])];
+        let mut lost: Vec<(RelPath, Place, Winner)> = Vec::new();
+        let mut todo: Vec<(RelPath, Id, Vec<Id>)> = vec![(RelPath::root(), Id::ROOT, vec![Id::ROOT])];
         while let Some((path, dir, ids)) = todo.pop() {
             for id in ids.iter().filter(|id| closed(id)) {
                 if ids.len() > 1 || dirs_in.contains_key(id) || files_in.contains_key(id) || losers_in.contains_key(id) {
@@ -121,7 +121,7 @@ impl Plan {
                 same_name.sort_by_key(|id| (first.dir(id).is_none_or(|p| self.at.get(id) != Some(p)), *id));
                 let id = same_name[0];
                 let place = Place { dir, name: n };
-                let path = join(&path, &place.name);
+                let path = path.join(&place.name);
                 let tree = match closed(&id) && same_name.len() == 1 {
                     true => tree_of(first, &id).or_else(|| tree_of(second, &id)).unwrap_or(Oid::ZERO),
                     false => Oid::ZERO,
@@ -137,7 +137,7 @@ impl Plan {
             for (n, _, w) in wanted {
                 let place = Place { dir, name: n };
                 if names.contains_key(&place.name) {
-                    lost.push((join(&path, &place.name), place, w)); // R-file-dir
+                    lost.push((path.join(&place.name), place, w)); // R-file-dir
                     continue;
                 }
                 let Some(have) = out.files.get_mut(&place) else {
@@ -155,11 +155,11 @@ impl Plan {
                     // R-add-add, R-rename-onto
                     let before = have.v.clone();
                     regenerate(have, &[&before, &w.v]);
-                    lost.push((join(&path, &place.name), place, w));
+                    lost.push((path.join(&place.name), place, w));
                 }
             }
             for (n, v) in ids.iter().filter_map(|id| losers_in.remove(id)).flatten() {
-                lost.push((join(&path, &n), Place { dir, name: n }, Winner::of(&v)));
+                lost.push((path.join(&n), Place { dir, name: n }, Winner::of(&v)));
             }
         }
         if !open.is_empty() {
@@ -171,15 +171,6 @@ impl Plan {
         }
         Ok(Outcome::Merged(out.finish()))
     }
-}
-
-fn join(path: &[u8], name: &Name) -> Vec<u8> {
-    let mut out = path.to_vec();
-    if !out.is_empty() {
-        out.push(b'/');
-    }
-    out.extend_from_slice(name.as_bytes());
-    out
 }
 
 fn tree_of(t: &Tree, id: &Id) -> Option<Oid> {

@@ -9,6 +9,7 @@
 
 use super::{Node, Place};
 use crate::id::Id;
+use crate::path::Name;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A tree, or the part of it that matters.
@@ -65,7 +66,7 @@ impl Tree {
 
     /// The listed entries of one directory.
     pub fn children(&self, dir: Id) -> impl Iterator<Item = (&Place, &Node)> {
-        let from = Place { dir, name: lowest() };
+        let from = Place { dir, name: Name::lowest() };
         self.nodes.range(from..).take_while(move |(p, _)| p.dir == dir)
     }
 
@@ -93,8 +94,4 @@ impl Tree {
             Some(here)
         })
     }
-}
-
-fn lowest() -> crate::path::Name {
-    crate::path::Name::new([1u8]).expect("one byte that is neither NUL nor a slash")
 }

@@ -1,4 +1,4 @@
-//! Mistakes planted on purpose (MERGE 13): a checker is trusted when it finds them.
+//! Mistakes planted on purpose (MERGE.md, 12): a checker is trusted when it finds them.
 //!
 //! Without the feature `sim`, [`is`] is `false` at compile time and none of this is in the program.
 
