@@ -1,0 +1,13 @@
+"""The vectors: what is sealed as FORMAT.md says, and for each of its rules what must be refused."""
+
+from ..primitives import Keys
+from . import keyfile, keys, large, names, seals, small
+from .common import MASTER
+
+
+def make():
+    k = Keys(MASTER)
+    groups = dict(
+        keys=keys.keys, vault=keys.vault, names=names.names, small=small.small, large=large.large, keyfile=keyfile.keyfile,
+        recovery=keyfile.recovery, commits=seals.commits, notices=seals.notices)
+    return {name: cases(k) for name, cases in groups.items()}
