@@ -1,4 +1,6 @@
-//! Notices (FORMAT 9): 'there is something new at this head', 128 sealed bytes. What carries them is not known here.
+//! Notices (FORMAT 9): 'there is something new at this head', 128 sealed bytes. What carries them is not known here:
+//! the resident agent will send them over XMPP and take them from there (an issue of its own); their bytes are the vault's,
+//! so they are fixed and tested with the rest of the format.
 
 use super::header::{self, HEADER};
 use super::keys::VaultKeys;
