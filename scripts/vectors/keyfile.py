@@ -68,8 +68,8 @@ def sum20(master):
     return int.from_bytes(hashlib.sha256(b"sharelock/v1/recovery\0" + master).digest()[:3], "big") >> 4
 
 
-def print_recovery(master):
-    n = 1 << 276 | int.from_bytes(master, "big") << 20 | sum20(master)
+def print_recovery(master, version=1):
+    n = version << 276 | int.from_bytes(master, "big") << 20 | sum20(master)
     out = []
     for g in range(8):
         d = [n >> (275 - 35 * g - 5 * i) & 31 for i in range(7)]

@@ -57,6 +57,7 @@ def open_name(keys, parent, entry, long=None):
     """(kind, id, name)"""
     if entry.endswith(".l"):
         need(long is not None, "absent", "s.n")
+        need(len(long) <= 8 + 35 + 256, "form", "length of s.n")
         check_hdr(long, "N")
         raw = long[8:]
         need(raw[:19] == unb64(entry[:-2]) and len(raw) >= 19, "auth", "s.n is of another name")

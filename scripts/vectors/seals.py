@@ -25,12 +25,12 @@ def items_of(d):
     return b"".join(item(k, out[k]) for k in sorted(out))
 
 
-def raw_commit(keys, vault, label, tree, parents, items, t, tail=b"", extra=b"", subject=b"sharelock"):
+def raw_commit(keys, vault, label, tree, parents, items, t, tail=b"", extra=b"", subject=b"sharelock", change=lambda sealed: sealed):
     text, c = siv_seal(keys.details, 32, hdr("D"), items)
     out = b"tree " + tree.hex().encode() + b"\n" + b"".join(b"parent " + p.hex().encode() + b"\n" for p in parents)
     for role in (b"author", b"committer"):
         out += role + b" sharelock <sharelock@localhost> %d +0000\n" % t
-    out += extra + b"\n" + subject + b"\n\ndetails: " + b64(hdr("D") + text + c).encode() + b"\nseal: "
+    out += extra + b"\n" + subject + b"\n\ndetails: " + b64(change(hdr("D") + text + c)).encode() + b"\nseal: "
     mac = H(keys.seal, label.encode() + b"\0" + vault + out)
     return out + b64(b"\0\0" + mac).encode() + b"\n" + tail
 

@@ -32,6 +32,7 @@ def large(k):
     crafted("segments of 2^15", "form", 34, size=MIB + 1, segment=15)
     crafted("segments of 2^21", "form", 1, size=MIB + 1, segment=21)
     crafted("a small file as a large one", "form", 1, size=MIB, segment=20)
+    crafted("a link as a large file", "form", 2, size=MIB + 1, segment=20, kind=1, flags=0)
     crafted("more than 65536 groups", "limit", 256, size=(1 << 40) + 1, segment=16)
     crafted("a list for another size", "form", 3, size=3 * MIB + 1, segment=20)
     return large

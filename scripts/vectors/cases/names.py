@@ -19,6 +19,7 @@ def names(k):
     se, _, sc = spell(seal_record(k, DIR, name_record(2, ID, b"a")), force=True)
     huge = name_record(2, ID, b"a" * 256)
     he, _, hc = spell(seal_record(k, DIR, huge), force=True)
+    ee, _, ec = spell(seal_record(k, DIR, name_record(2, ID, b"y" * 200), epoch=1))
     bad = lambda what, entry, cls, long=None: dict(what=what, parent=DIR.hex(), entry=entry, long=hx(long), reject=cls)  # noqa: E731
     last = good[-1]
     names += [
@@ -36,5 +37,7 @@ def names(k):
         bad("a long name written short", b64(lc[8:]), "form"), bad("a long name whose s.n is missing", le, "absent"),
         bad("a long name with another's s.n", le, "auth", mc), bad("another epoch in the header of s.n", le, "version", lc[:7] + b"\1" + lc[8:]),
         bad("another type of s.n", le, "form", hdr("F") + lc[8:]), bad("a short name written long", se, "form", sc),
-        bad("a name of 256 bytes", he, "form", hc), bad("an altered s.n", le, "auth", lc[:-1] + bytes([lc[-1] ^ 1]))]
+        bad("a name of 256 bytes", he, "form", hc), bad("an altered s.n", le, "auth", lc[:-1] + bytes([lc[-1] ^ 1])),
+        bad("an s.n of 300 bytes", le, "form", lc + bytes(300 - len(lc))), bad("an s.n shorter than its stem", le, "auth", lc[:20]),
+        bad("two epochs in one long name", ee, "form", ec)]
     return names

@@ -47,6 +47,9 @@ def commits(k):
         ("a root of height 4", c(it, ()), "form"),
         *[(f"a merge with item {n}", c(items_of({3: dev[3], 5: 4, n: {1: DIR, 2: b"a", 4: 3, 6: b"x", 7: [(DIR, 1)], 8: P1, 9: [P1]}[n]}), (P1, P2)), "form") for n in (1, 2, 4, 6, 7, 8, 9)],
         ("a merge of height 1", c(items_of({3: dev[3], 5: 1}), (P1, P2)), "form"),
+        ("an empty list", c(it + item(9, b"")), "form"),
+        ("details cut to no length", c(it, change=lambda d: d[:-1]), "form"), ("details with another type under a right seal", c(it, change=lambda d: hdr("M") + d[8:]), "form"),
+        ("details of another commit", c(it, change=lambda d: d[:-1] + bytes([d[-1] ^ 1])), "auth"),
         ("details of another type", one.replace(b"details: U0xLAE", b"details: U0xLAF"), "auth")]:
         commits.append(dict(what=what, object=o.hex(), reject=cls))
     skipped = c(it + item(100, b"later"))
@@ -60,7 +63,7 @@ def notices(k):
     return [
         dict(what="round trip", text=n, device=DIR.hex(), counter=1000, seq=3, height=4, head=P1.hex()),
         *[dict(what=w, text=t, reject=r) for w, t, r in [
-            ("length", n[:-1], "form"), ("type", b64(hdr("D") + raw[8:]), "form"), ("format version", b64(raw[:5] + b"\2" + raw[6:]), "version"),
+            ("length", n[:-1], "form"), ("bits behind the end", n[:-1] + chr(ord(n[-1]) + 1), "form"), ("type", b64(hdr("D") + raw[8:]), "form"), ("format version", b64(raw[:5] + b"\2" + raw[6:]), "version"),
             ("epoch", b64(raw[:7] + b"\1" + raw[8:]), "version"), ("tag", b64(raw[:8] + bytes([raw[8] ^ 1]) + raw[9:]), "auth"),
             ("body", b64(raw[:-1] + bytes([raw[-1] ^ 1])), "auth"), ("head length", seal_notice(k, DIR, 1, 1, 1, P1, length=32), "form"),
             ("bytes behind the head", seal_notice(k, DIR, 1, 1, 1, P1 + b"\1"), "form"), ("zeros", seal_notice(k, DIR, 1, 1, 1, P1, rest=bytes(14) + b"\1"), "form"),

@@ -15,6 +15,8 @@ def small(k):
         h, obj = seal_small(k, h, plain)
         small.append(dict(what=what, head=head_json(h), plain=plain.hex(), object=obj.hex()))
 
+    keeper = dict(kind=2, flags=0, writer=b"", ns=0, s=0, offset=0, size=0, generation=0)
+
     def bad_head(what, cls, plain=b"hi", fid=ID, **fields):
         small.append(dict(what=what, id=fid.hex(), object=seal_small(k, dict(base, **fields), plain)[1].hex(), reject=cls))
 
@@ -32,6 +34,7 @@ def small(k):
               ("reserved bytes", "form", dict(reserved=bytes(12) + b"\1")), ("a size that the length does not fit", "form", dict(size=5000)),
               ("a large file's size", "form", dict(size=MIB + 1, segment=20)),
               ("a keeper with a generation", "form", dict(kind=2, flags=0, writer=b"", ns=0, s=0, offset=0, size=0)),
+              ("a keeper with a time", "form", dict(keeper, s=1)), ("a keeper with a size", "form", dict(keeper, size=2)), ("a keeper with an offset", "form", dict(keeper, offset=1)),
               ("a keeper with a writer", "form", dict(kind=2, flags=0, generation=0, ns=0, s=0, offset=0, size=0))]:
         bad_head(f[0], f[1], **f[2])
     bad_head("another file's contents", "auth", fid=DIR)
