@@ -53,13 +53,14 @@ def open_head(keys, fid, kind, obj):
     need(h["kind"] <= 2 and h["flags"] <= (3 if h["kind"] == 0 else 0), "form", "kind or flags")
     need(h["scheme"] == 1, "version", "padding scheme")
     keeper = h["kind"] == 2
-    need(n <= 32 and (n == 0) == keeper and writer_ok(h["writer"]) and not any(r[80 + n : 112]), "form", "writer")
+    need(n <= 32 and (n == 0) == keeper, "form", "length of the writer")
     need(h["ns"] < 10**9, "form", "ns")
     need(abs(h["s"]) <= 1 << 40, "limit", "time")
     need(h["size"] <= 1 << 44, "limit", "size")
     need(h["kind"] != 1 or 1 <= h["size"] <= 4095, "form", "link")
     need(h["generation"] <= 1 << 62, "limit", "generation")
     need((h["generation"] == 0) == keeper, "form", "generation")
+    need(writer_ok(h["writer"]) and not any(r[80 + n : 112]), "form", "writer")
     need(-1440 <= h["offset"] <= 1440, "form", "offset")
     large = padded(h["size"]) > MIB
     need(16 <= h["segment"] <= 20 if large else h["segment"] == 0, "form", "segment size")

@@ -78,7 +78,9 @@ def print_recovery(master, version=1):
 
 
 def parse_recovery(text):
-    text = re.sub(r"[\s-]", "", text).upper().replace("O", "0").replace("I", "1").replace("L", "1")
+    text = re.sub(r"[\s-]", "", text)
+    need(text.isascii(), "secret", "8 groups of 8 characters")
+    text = text.upper().replace("O", "0").replace("I", "1").replace("L", "1")
     need(len(text) == 64 and all(c in DIGITS for c in text), "secret", "8 groups of 8 characters")
     n = 0
     for g in range(8):

@@ -60,8 +60,8 @@ def open_commit(keys, vault, obj):
     need(m, "form", "lines")
     parents = [bytes.fromhex(p.decode()) for p in re.findall(rb"parent (\w+)", m[2])]
     sealed = unb64(m[5])
-    check_hdr(sealed, "D")
     need(len(sealed) >= 40 and (len(sealed) - 40) % 64 == 0, "form", "length of the details")
+    check_hdr(sealed, "D")
     rest = siv_open(keys.details, 32, sealed[:8], sealed[8:40], sealed[40:])
     d, last = {}, 0
     while len(rest) >= 3 and rest[0]:

@@ -33,5 +33,6 @@ def recovery(k):
         dict(what="two digits exchanged", text=text.replace("40J2GB1M", "40J2BG1M"), reject="secret", group=3),
         dict(what="groups exchanged", text=" ".join(g[:2] + [g[3], g[2]] + g[4:]), reject="secret", group=3),
         dict(what="a group missing", text=" ".join(g[:7]), reject="secret"), dict(what="a U", text=text.replace("2001081Q", "U001081Q"), reject="secret"),
+        dict(what="a dotless i", text=text.replace("40J2GB1M", "40J2GB\u0131M"), reject="secret"),
         dict(what="version 2", text=" ".join(print_recovery(MASTER, version=2)), reject="secret"),
         dict(what="groups of two keys", text=" ".join(g[:7] + [print_recovery(bytes(32))[7]]), reject="secret")]

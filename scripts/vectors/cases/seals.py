@@ -48,7 +48,8 @@ def commits(k):
         *[(f"a merge with item {n}", c(items_of({3: dev[3], 5: 4, n: {1: DIR, 2: b"a", 4: 3, 6: b"x", 7: [(DIR, 1)], 8: P1, 9: [P1]}[n]}), (P1, P2)), "form") for n in (1, 2, 4, 6, 7, 8, 9)],
         ("a merge of height 1", c(items_of({3: dev[3], 5: 1}), (P1, P2)), "form"),
         ("an empty list", c(it + item(9, b"")), "form"),
-        ("details cut to no length", c(it, change=lambda d: d[:-1]), "form"), ("details with another type under a right seal", c(it, change=lambda d: hdr("M") + d[8:]), "form"),
+        ("details cut to no length", c(it, change=lambda d: d[:-1]), "form"), ("details of no length and another version", c(it, change=lambda d: d[:5] + b"\2" + d[6:-1]), "form"),
+        ("details with another type under a right seal", c(it, change=lambda d: hdr("M") + d[8:]), "form"),
         ("details of another commit", c(it, change=lambda d: d[:-1] + bytes([d[-1] ^ 1])), "auth"),
         ("details of another type", one.replace(b"details: U0xLAE", b"details: U0xLAF"), "auth")]:
         commits.append(dict(what=what, object=o.hex(), reject=cls))

@@ -34,6 +34,8 @@ def small(k):
               ("reserved bytes", "form", dict(reserved=bytes(12) + b"\1")), ("a size that the length does not fit", "form", dict(size=5000)),
               ("a large file's size", "form", dict(size=MIB + 1, segment=20)),
               ("a keeper with a generation", "form", dict(kind=2, flags=0, writer=b"", ns=0, s=0, offset=0, size=0)),
+              ("a link without a length, of a generation above the limit", "form", dict(kind=1, flags=0, size=0, generation=(1 << 62) + 1)),
+              ("a writer with a slash, a time after the limit", "limit", dict(writer=b"a/b", s=(1 << 40) + 1)),
               ("a keeper with a time", "form", dict(keeper, s=1)), ("a keeper with a size", "form", dict(keeper, size=2)), ("a keeper with an offset", "form", dict(keeper, offset=1)),
               ("a keeper with a writer", "form", dict(kind=2, flags=0, generation=0, ns=0, s=0, offset=0, size=0))]:
         bad_head(f[0], f[1], **f[2])
