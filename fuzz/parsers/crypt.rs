@@ -10,20 +10,24 @@ use sharelock::id::{Id, Oid};
 use std::collections::BTreeMap;
 
 /// The 8 bytes of every object, and the vault file.
-pub fn headers(data: &[u8]) {
+pub fn headers(data: &[u8]) -> bool {
     use header::Type::*;
     for kind in [Small, Head, Segment, Index, LongName, Vault, Key, Details, Notice] {
         if let Ok(epoch) = header::check(data, kind) {
             assert_eq!(header::bytes(kind, epoch), data[..8]);
         }
     }
-    if let Ok(id) = KEYS.vault.open_vault_file(data) {
-        assert_eq!(KEYS.vault.vault_file(&id), data);
+    let _ = KEYS.vault.open_vault_file(data);
+    let stated = &data[..data.len().min(32)];
+    let file = [stated, &KEYS.file.of(&[stated])].concat();
+    match KEYS.vault.open_vault_file(&file) {
+        Ok(id) => KEYS.vault.vault_file(&id)[..] == file || panic!("two vault files of one id"),
+        Err(_) => false,
     }
 }
 
 /// Entry names: as they stand in a directory, and behind a right tag.
-pub fn names(mut data: &[u8]) {
+pub fn names(mut data: &[u8]) -> bool {
     let keys = &KEYS.vault;
     let _ = name::classify(data);
     let _ = Part::parse(None, data);
@@ -46,10 +50,11 @@ pub fn names(mut data: &[u8]) {
         0 => (BASE64URL_NOPAD.encode(&raw), None),
         _ => (format!("{stem}.l"), Some([&hdr(b'N')[..], &raw].concat())),
     };
-    let Ok(opened) = name::open(keys, &ID, entry.as_bytes(), long.as_deref()) else { return };
+    let Ok(opened) = name::open(keys, &ID, entry.as_bytes(), long.as_deref()) else { return false };
     let again = name::seal(keys, &ID, opened.kind, &opened.id, opened.name.as_ref().map_or(b"", |n| n.as_bytes()));
     assert_eq!((&*again.entry, again.long.map(|l| l.1)), (entry.as_str(), long), "two spellings of one name");
     assert_eq!(opened.kind == EntryKind::Keeper, opened.name.is_none());
+    true
 }
 
 /// The record of a file head, with id and MAC set right according to `mode`.
@@ -63,7 +68,7 @@ fn record(mode: u8, data: &mut &[u8]) -> [u8; 128] {
 }
 
 /// Small files, links and keepers.
-pub fn small(mut data: &[u8]) {
+pub fn small(mut data: &[u8]) -> bool {
     let keys = &KEYS.vault;
     let mut plain = Vec::new();
     let _ = one_object::open(keys, &ID, data, &mut plain);
@@ -88,11 +93,12 @@ pub fn small(mut data: &[u8]) {
     let object = [&sealed_head(b'F', r)[..], &body, &tags].concat();
     let Ok(head) = one_object::open(keys, &ID, &object, &mut plain) else {
         assert!(plain.is_empty(), "plaintext of a refused file");
-        return;
+        return false;
     };
     let (mut again, mut out) = (head.clone(), Vec::new());
     one_object::seal(keys, &mut again, &plain, &mut out).expect("what was opened can be sealed");
     assert!(again == head && out == object, "two objects for one file");
+    true
 }
 
 /// The parts of a large file in memory; what is not there is a hole.
@@ -116,7 +122,7 @@ impl Parts for Memory {
 
 /// Large files: a head under a right tag, a list under a right MAC, one right segment at its end, and reads at places of
 /// the fuzzer's.
-pub fn large(mut data: &[u8]) {
+pub fn large(mut data: &[u8]) -> bool {
     let keys = &KEYS.vault;
     let _ = large::read_head(keys, &ID, data, data.len() as u64);
     let mode = take::<1>(&mut data)[0];
@@ -131,7 +137,7 @@ pub fn large(mut data: &[u8]) {
     let size = u64::from_be_bytes(r[32..40].try_into().expect("8 of 128"));
     if size > 1 << 40 || !(16..=20).contains(&r[114]) {
         let _ = large::read_head(keys, &ID, &sealed_head(b'H', r), 168);
-        return;
+        return false;
     }
     let (padded, segment) = (pad::padded(size), 1u64 << r[114]);
     let segments = padded.div_ceil(segment);
@@ -163,9 +169,10 @@ pub fn large(mut data: &[u8]) {
         r[48..80].copy_from_slice(&KEYS.list.of(&[&hdr(b'H'), &segments.to_be_bytes(), &list]));
     }
     parts.insert(Part::Head, [&sealed_head(b'H', r)[..], &list].concat());
-    let Ok(reader) = Reader::open(keys, &ID, Memory(parts)) else { return };
+    let Ok(reader) = Reader::open(keys, &ID, Memory(parts)) else { return false };
     let mut out = Vec::new();
-    if reader.read_segment(s, &mut out).is_ok() {
+    let read = reader.read_segment(s, &mut out).is_ok();
+    if read {
         assert_eq!(out.len(), real);
         assert_eq!(reader.read_at(s * segment, usize::MAX >> 1).expect("the segment is right"), out);
         let rewritten = reader.rewrite(s * segment, &out[..out.len().min(9)], reader.head().clone());
@@ -174,18 +181,21 @@ pub fn large(mut data: &[u8]) {
     let _ = reader.read_at(offset, data.len());
     let _ = reader.rewrite(offset, data, reader.head().clone());
     let _ = reader.read_segment(offset, &mut out);
+    read
 }
 
 /// The key file, up to where the password would be asked: what lies behind its tag has no structure.
-pub fn keyfile(data: &[u8]) {
-    if let Ok((_, cost)) = keyfile::peek(data) {
+pub fn keyfile(data: &[u8]) -> bool {
+    let peeked = keyfile::peek(data);
+    if let Ok((_, cost)) = &peeked {
         assert!(cost.memory <= 1 << 20 && u64::from(cost.memory) * u64::from(cost.passes) <= 1 << 22);
     }
     let _ = keyfile::password_bytes(keyfile::without_newline(data));
+    peeked.is_ok()
 }
 
 /// Recovery keys as typed, and with right eighth digits.
-pub fn recovery(data: &[u8]) {
+pub fn recovery(data: &[u8]) -> bool {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = paper::parse(text);
         for g in 0..=8 {
@@ -195,14 +205,16 @@ pub fn recovery(data: &[u8]) {
     let mut rest = data;
     let mut groups: [[u8; 7]; 8] = std::array::from_fn(|_| take(&mut rest));
     groups.iter_mut().flatten().for_each(|d| *d &= 31);
-    if let Ok(master) = paper::join(&groups) {
-        let text: Vec<String> = paper::print(&master).iter().map(|g| g.to_string()).collect();
+    let joined = paper::join(&groups);
+    if let Ok(master) = &joined {
+        let text: Vec<String> = paper::print(master).iter().map(|g| g.to_string()).collect();
         assert_eq!(paper::parse(&text.join(" ")).expect("what is printed is read").as_bytes(), master.as_bytes());
     }
+    joined.is_ok()
 }
 
 /// Commits: as they are, with the fuzzer's lines under a right seal, and with the fuzzer's items under both tags.
-pub fn commit(mut data: &[u8]) {
+pub fn commit(mut data: &[u8]) -> bool {
     open_commit(data);
     let mode = take::<1>(&mut data)[0];
     let label: &[u8] = if mode & 1 == 0 { b"main\0" } else { b"staging\0" };
@@ -237,28 +249,29 @@ pub fn commit(mut data: &[u8]) {
     let mac = KEYS.seal.of(&[label, &VAULT.0, &object]);
     object.extend_from_slice(BASE64URL_NOPAD.encode(&[&[0, 0][..], &mac].concat()).as_bytes());
     object.push(b'\n');
-    open_commit(&object);
+    open_commit(&object)
 }
 
-fn open_commit(object: &[u8]) {
+fn open_commit(object: &[u8]) -> bool {
     let keys = &KEYS.vault;
-    let Ok(c) = seal::open_commit(keys, &VAULT, object) else { return };
+    let Ok(c) = seal::open_commit(keys, &VAULT, object) else { return false };
     let again = seal::write_commit(keys, &VAULT, c.label, &c.tree, &c.parents, &c.details).expect("what was opened can be written");
     let opened = seal::open_commit(keys, &VAULT, &again).expect("what was written can be opened");
     assert_eq!(opened, c);
     let _ = (seal::check_child(&c, &opened), seal::check_height(u64::MAX, &c));
+    true
 }
 
 /// Notices: as they come, and with the fuzzer's body under a right tag.
-pub fn notice(mut data: &[u8]) {
+pub fn notice(mut data: &[u8]) -> bool {
     let keys = &KEYS.vault;
     let _ = sealed_notice::open(keys, data, |_| None);
     let last = u64::from(take::<1>(&mut data)[0]);
     let mut body: [u8; 88] = take(&mut data);
     let tag = KEYS.notice.seal(&[&hdr(b'M')], &mut body);
     let text = BASE64URL_NOPAD.encode(&[&hdr(b'M')[..], &tag, &body].concat());
-    if let Ok(n) = sealed_notice::open(keys, text.as_bytes(), |_: &Id| Some(last)) {
-        assert!(n.counter > last);
-        assert_eq!(sealed_notice::seal(keys, &n), text, "two spellings of one notice");
-    }
+    let Ok(n) = sealed_notice::open(keys, text.as_bytes(), |_: &Id| Some(last)) else { return false };
+    assert!(n.counter > last);
+    assert_eq!(sealed_notice::seal(keys, &n), text, "two spellings of one notice");
+    true
 }

@@ -15,6 +15,8 @@ pub const ID: Id = Id([1; 16]);
 /// Its keys, as the library derives them, and as we do.
 pub struct Keys {
     pub vault: VaultKeys,
+    /// Of the vault file.
+    pub file: Mac,
     pub head: Siv,
     pub name: Siv,
     pub details: Siv,
@@ -36,6 +38,7 @@ pub static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let pair = |label| Siv::new(&expand(&epoch, label, b""));
     Keys {
         vault: VaultKeys::new(&Master::from_bytes(&master)),
+        file: Mac::new(&key(&prk, "vault", b"")),
         head: pair("head"),
         name: pair("name"),
         details: pair("details"),

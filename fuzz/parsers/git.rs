@@ -6,7 +6,7 @@ use sharelock::error::Result;
 use sharelock::files::Files;
 use sharelock::git::object::{self, TreeBuilder};
 use sharelock::git::store::Store;
-use sharelock::git::{PackSource, RefUpdate, Type, index as git_index, wire};
+use sharelock::git::{PackSource, RefStatus, RefUpdate, Type, index as git_index, wire};
 use sharelock::id::Oid;
 use sharelock::sim::clock::SimClock;
 use sharelock::sim::disk::{ABLE, SimDisk};
@@ -26,7 +26,7 @@ fn put(disk: &SimDisk, dir: u64, name: &[u8], content: &[u8]) {
 }
 
 /// A pack as a server sends it: as it is, and put together by the fuzzer, with right streams and checksums.
-pub fn pack(mut data: &[u8]) {
+pub fn pack(mut data: &[u8]) -> bool {
     let mode = take::<1>(&mut data)[0];
     let (_, store) = repository(true);
     let mut writer = store.pack_writer().expect("a temporary file");
@@ -43,10 +43,12 @@ pub fn pack(mut data: &[u8]) {
             break;
         }
     }
-    if ingest.finish().is_ok() {
+    let taken = ingest.finish().is_ok();
+    if taken {
         store.refresh().expect("what was installed is read");
     }
     assert_eq!(store.read_any(&base, 1 << 20).expect("what was there stays"), (Type::Blob, BASE.to_vec()));
+    taken
 }
 
 /// A pack of entries that the fuzzer chooses: a byte of type, a byte of length, the content. Deltas build on an entry
@@ -103,7 +105,7 @@ fn adler32(data: &[u8]) -> u32 {
 }
 
 /// A pack and its index as they lie in a repository, and the objects that they name.
-pub fn idx(mut data: &[u8]) {
+pub fn idx(mut data: &[u8]) -> bool {
     let split = usize::from(u16::from_be_bytes(take(&mut data)));
     let (idx, pack) = data.split_at(split.min(data.len()));
     let (disk, store) = repository(true);
@@ -111,31 +113,38 @@ pub fn idx(mut data: &[u8]) {
     let dir = disk.open_dir(&disk.open_dir(&1, b"objects").expect("made"), b"pack").expect("made");
     put(&disk, dir, b"pack-0123456789012345678901234567890123456789.pack", pack);
     put(&disk, dir, b"pack-0123456789012345678901234567890123456789.idx", idx);
-    let Ok(store) = Store::open(&disk, &1) else { return };
+    let Ok(store) = Store::open(&disk, &1) else { return false };
+    let mut found = false;
     // The ids that stand behind the counts.
     let ids = idx.get(8 + 1024..).unwrap_or_default().chunks_exact(20).take(6);
     for oid in ids.map(|id| Oid(id.try_into().expect("20 bytes"))).chain([Oid([7; 20])]) {
         let (header, start) = (store.header(&oid), store.read_start(&oid, 100));
         if let Ok((kind, content)) = store.read_any(&oid, 1 << 20) {
+            found = true;
             assert_eq!(header.ok().flatten(), Some((kind, content.len() as u64)));
             assert!(kind != Type::Blob || start.is_ok_and(|(s, len)| content.starts_with(&s) && len == content.len() as u64));
         }
     }
     let _ = store.consolidate();
+    found
 }
 
 /// The index of a work tree.
-pub fn index(data: &[u8]) {
+pub fn index(data: &[u8]) -> bool {
     let (disk, store) = repository(false);
     put(&disk, 1, b"index", data);
-    if let Ok(Some(mut index)) = store.index() {
-        let mut entry = git_index::Entry::default();
-        while index.next(&mut entry).unwrap_or(false) {}
+    let Ok(Some(mut index)) = store.index() else { return false };
+    let mut entry = git_index::Entry::default();
+    loop {
+        match index.next(&mut entry) {
+            Ok(true) => {}
+            end => return end.is_ok(),
+        }
     }
 }
 
 /// `packed-refs`, a loose ref, HEAD, and names of refs.
-pub fn refs(data: &[u8]) {
+pub fn refs(data: &[u8]) -> bool {
     let (disk, store) = repository(true);
     let heads = disk.open_dir(&disk.open_dir(&1, b"refs").expect("made"), b"heads").expect("made");
     let _ = store.refs("refs/");
@@ -150,27 +159,29 @@ pub fn refs(data: &[u8]) {
     if let Ok(name) = std::str::from_utf8(data) {
         let _ = store.get_ref(name);
     }
-    if let Ok(before) = before {
+    if let Ok(before) = &before {
         for (name, oid) in before.iter().take(4) {
             assert_eq!(store.get_ref(name).ok().flatten(), Some(*oid), "{name}");
             let _ = store.set_ref(name, sharelock::git::store::Expect::Is(*oid), None);
             assert_eq!(store.get_ref(name).ok().flatten(), None, "{name}");
         }
     }
+    before.is_ok_and(|b| !b.is_empty())
 }
 
 /// Trees, and the lines of a commit that are read unsealed.
-pub fn tree(data: &[u8]) {
+pub fn tree(data: &[u8]) -> bool {
     let _ = object::commit_tree(data);
     let _ = object::commit_parents(data);
     let _ = object::commit_time(data);
-    let Ok(entries) = object::entries(data).collect::<Result<Vec<_>>>() else { return };
+    let Ok(entries) = object::entries(data).collect::<Result<Vec<_>>>() else { return false };
     let mut again = TreeBuilder::default();
     for e in &entries {
         let added = if e.is_tree() { again.add_tree(e.name, e.oid) } else { again.add_blob(e.name, e.oid) };
         added.expect("a name that was accepted");
     }
     assert_eq!(again.finish().expect("no name twice"), data, "two trees of one content");
+    !entries.is_empty()
 }
 
 /// A server that says what the fuzzer wants, and listens to nothing.
@@ -192,13 +203,14 @@ impl Write for Server<'_> {
 }
 
 /// pkt-lines of `git-upload-pack`: advertisement, answer, pack.
-pub fn upload(data: &[u8]) {
+pub fn upload(data: &[u8]) -> bool {
     let mut channel = Server(data);
-    let Ok(server) = wire::advertisement(&mut channel) else { return };
+    let Ok(server) = wire::advertisement(&mut channel) else { return false };
     let want: Vec<Oid> = server.refs.values().copied().take(3).chain([Oid([7; 20])]).collect();
     let mut sink = Vec::new();
-    let _ = wire::fetch_over(&mut channel, &server, &want, &[Oid([8; 20])], &mut sink);
+    let fetched = wire::fetch_over(&mut channel, &server, &want, &[Oid([8; 20])], &mut sink).is_ok();
     assert!(sink.len() <= data.len());
+    fetched
 }
 
 struct NoObjects;
@@ -213,13 +225,13 @@ impl PackSource for NoObjects {
 }
 
 /// pkt-lines of `git-receive-pack`: advertisement, report.
-pub fn push(data: &[u8]) {
+pub fn push(data: &[u8]) -> bool {
     let mut channel = Server(data);
-    let Ok(server) = wire::advertisement(&mut channel) else { return };
+    let Ok(server) = wire::advertisement(&mut channel) else { return false };
     let update = |name: &str, new| RefUpdate { name: name.into(), old: server.refs.get(name).copied(), new };
     let updates = [update("refs/heads/main", Some(Oid([7; 20]))), update("refs/sharelock/x", None)];
     let atomic = server.offers("atomic");
-    if let Ok(statuses) = wire::push_over(&mut channel, &server, &updates, atomic, &mut NoObjects) {
-        assert_eq!(statuses.len(), updates.len());
-    }
+    let Ok(statuses) = wire::push_over(&mut channel, &server, &updates, atomic, &mut NoObjects) else { return false };
+    assert_eq!(statuses.len(), updates.len());
+    statuses.contains(&RefStatus::Ok)
 }

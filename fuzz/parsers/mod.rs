@@ -9,8 +9,8 @@ mod forge;
 mod git;
 mod text;
 
-/// Name and function of every target.
-pub const TARGETS: [(&str, fn(&[u8])); 19] = [
+/// Name and function of every target; true if something was accepted, behind the forged tag where there is one.
+pub const TARGETS: [(&str, fn(&[u8]) -> bool); 19] = [
     ("commit", crypt::commit),
     ("headers", crypt::headers),
     ("keyfile", crypt::keyfile),
