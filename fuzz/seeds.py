@@ -201,8 +201,28 @@ url = "ssh://me@host:22/v.git"
     seed("ssh_config", "match", b"Match originalhost host !host x,y\nUser a\nMatch all\nIdentitiesOnly yes\nHostKeyAlias z\nProxyJump none\nProxyCommand x\n")
 
 
+def chat():
+    """Behind a byte that says how the target begins: 0 after a login, 2 in TLS, 3 in the clear; the rest of it the pieces."""
+    stream = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+    event = "<message from='me@example.org'><event xmlns='http://jabber.org/protocol/pubsub#event'><items node='node'><item id='current'><notice xmlns='urn:sharelock:notice:1'>AQI=</notice></item></items></event></message>"
+    after = {
+        "event": event,
+        "presence": "<presence from='me@example.org/pi'><c xmlns='http://jabber.org/protocol/caps' node='urn:sharelock:client' ver='x' hash='sha-1'/></presence><presence from='me@example.org/pi' type='unavailable'/>",
+        "asked": "<iq type='get' id='1' from='example.org'><query xmlns='http://jabber.org/protocol/disco#info'/></iq><iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq><r xmlns='urn:xmpp:sm:3'/>",
+        "chat": "<message from='friend@example.net/x' type='chat'><body>status now</body></message><message from='me@example.org/x' type='chat'><body>pushed a b</body><delay xmlns='urn:xmpp:delay'/></message>",
+        "answers": "<iq type='error' id='1'><error><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq><enabled xmlns='urn:xmpp:sm:3'/><r xmlns='urn:xmpp:sm:3'/></stream:stream>",
+    }
+    for name, text in after.items():
+        seed("xml", name, b"\xf8" + text.encode())
+    sasl = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-256</mechanism></mechanisms></stream:features>"
+    challenge = base64.b64encode(b"r=nonceserver,s=c2FsdHNhbHQ=,i=4096").decode()
+    seed("xml", "scram", b"\xfa" + (stream + sasl + f"<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{challenge}</challenge>").encode())
+    tls = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features><proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+    seed("xml", "starttls", b"\xfb" + (stream + tls).encode())
+
+
 def main():
-    for part in (ours, wire, stock, texts):
+    for part in (ours, wire, stock, texts, chat):
         part()
     return 0
 

@@ -4,13 +4,14 @@
 //! Where a MAC or a checksum would stop everything that is not ours, the target makes a right one over the fuzzer's bytes
 //! ([`forge`]): so the fuzzer plays the one writer that gets behind it, a hostile or faulty device of the same vault.
 
+mod chat;
 mod crypt;
 mod forge;
 mod git;
 mod text;
 
 /// Name and function of every target; true if something was accepted, behind the forged tag where there is one.
-pub const TARGETS: [(&str, fn(&[u8]) -> bool); 19] = [
+pub const TARGETS: [(&str, fn(&[u8]) -> bool); 20] = [
     ("commit", crypt::commit),
     ("headers", crypt::headers),
     ("keyfile", crypt::keyfile),
@@ -30,6 +31,7 @@ pub const TARGETS: [(&str, fn(&[u8]) -> bool); 19] = [
     ("ignore", text::ignore),
     ("known_hosts", text::known_hosts),
     ("ssh_config", text::ssh_config),
+    ("xml", chat::xml),
 ];
 
 /// Runs the target of this name.

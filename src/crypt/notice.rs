@@ -1,6 +1,5 @@
 //! Notices (FORMAT 9): 'there is something new at this head', 128 sealed bytes. What carries them is not known here:
-//! the resident agent will send them over XMPP and take them from there (an issue of its own); their bytes are the vault's,
-//! so they are fixed and tested with the rest of the format.
+//! the resident agent (`agent/notices.rs`) seals and opens them, `xmpp` brings them; their bytes are the vault's.
 
 use super::header::{self, HEADER};
 use super::keys::VaultKeys;
