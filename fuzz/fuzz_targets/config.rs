@@ -1,9 +1,6 @@
 #![no_main]
 //! The configuration file.
-use libfuzzer_sys::fuzz_target;
+#[path = "../parsers/mod.rs"]
+mod parsers;
 
-fuzz_target!(|data: &[u8]| {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = sharelock::config::Config::parse(text, "config.toml", std::path::Path::new("/home/me"));
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::run("config", data));

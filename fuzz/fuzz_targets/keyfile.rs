@@ -1,7 +1,6 @@
 #![no_main]
-//! The key file, up to where the password would be asked.
-use libfuzzer_sys::fuzz_target;
+//! The key file.
+#[path = "../parsers/mod.rs"]
+mod parsers;
 
-fuzz_target!(|data: &[u8]| {
-    let _ = sharelock::crypt::keyfile::peek(data);
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| parsers::run("keyfile", data));

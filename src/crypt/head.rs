@@ -139,6 +139,7 @@ impl FileHead {
         r
     }
 
+    /// Reads a record, field by field in the order of FORMAT's table, which decides the class of what is wrong twice.
     fn parse(r: &[u8; 128], epoch: u16) -> Result<FileHead> {
         let form = |what: &str| Error::integrity(Class::Form, format!("file head: {what}"));
         let limit = |what: &str| Error::integrity(Class::Limit, format!("file head: {what}"));
@@ -157,18 +158,11 @@ impl FileHead {
         if r[18] != 1 {
             return Err(Error::integrity(Class::Version, format!("file head: padding scheme {} is not known here", r[18])));
         }
+        let keeper = kind == HeadKind::Keeper;
         let len = usize::from(r[19]);
-        if len > 32 || r[80 + len..112].iter().any(|b| *b != 0) {
+        if len > 32 || keeper != (len == 0) {
             return Err(form("the writer's name"));
         }
-        let writer = match (kind, len) {
-            (HeadKind::Keeper, 0) => None,
-            (HeadKind::Keeper, _) | (_, 0) => return Err(form("the writer's name")),
-            _ => {
-                let name = std::str::from_utf8(&r[80..80 + len]).map_err(|_| form("the writer's name"))?;
-                Some(Writer::new(name).ok_or_else(|| form("the writer's name"))?)
-            }
-        };
         let ns = u32::from_be_bytes(r[20..24].try_into().expect("4 bytes of 128"));
         if ns >= 1_000_000_000 {
             return Err(form("nanoseconds"));
@@ -181,9 +175,25 @@ impl FileHead {
         if size > pad::MAX_SIZE {
             return Err(limit("size"));
         }
+        if kind == HeadKind::Link && !(1..=4095).contains(&size) {
+            return Err(form("length of a link"));
+        }
         let generation = u64_at(40);
         if generation > MAX_GENERATION {
             return Err(limit("generation"));
+        }
+        if keeper != (generation == 0) {
+            return Err(form("generation 0"));
+        }
+        let writer = match keeper {
+            true => None,
+            false => {
+                let name = std::str::from_utf8(&r[80..80 + len]).map_err(|_| form("the writer's name"))?;
+                Some(Writer::new(name).ok_or_else(|| form("the writer's name"))?)
+            }
+        };
+        if r[80 + len..112].iter().any(|b| *b != 0) {
+            return Err(form("the writer's name"));
         }
         let offset = i16::from_be_bytes([r[112], r[113]]);
         if !(-1440..=1440).contains(&offset) {
@@ -197,7 +207,10 @@ impl FileHead {
         if r[115..].iter().any(|b| *b != 0) {
             return Err(form("bytes that must be zero"));
         }
-        let head = FileHead {
+        if keeper && (size != 0 || s != 0 || ns != 0 || offset != 0) {
+            return Err(form("a keeper with more than an id"));
+        }
+        Ok(FileHead {
             id: Id(id),
             kind,
             exec: r[17] & 1 != 0,
@@ -210,15 +223,7 @@ impl FileHead {
             writer,
             segment,
             epoch,
-        };
-        match kind {
-            HeadKind::Link if !(1..=4095).contains(&size) => Err(form("length of a link")),
-            HeadKind::Keeper if size != 0 || generation != 0 || s != 0 || ns != 0 || offset != 0 || segment != 0 => {
-                Err(form("a keeper with more than an id"))
-            }
-            HeadKind::File | HeadKind::Link if generation == 0 => Err(form("generation 0")),
-            _ => Ok(head),
-        }
+        })
     }
 
     /// Seals the head for an object of this type: tag 32, record 128.

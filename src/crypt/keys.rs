@@ -35,7 +35,7 @@ impl Master {
     /// From its bytes.
     pub fn from_bytes(bytes: &[u8; 32]) -> Master {
         let mut own = Box::new(Zeroizing::new([0; 32]));
-        lock::keep_from_swap(&own);
+        lock::keep_from_swap(&*own);
         own.copy_from_slice(bytes);
         Master(own)
     }
@@ -52,8 +52,12 @@ impl fmt::Debug for Master {
     }
 }
 
-/// The keys of a vault, derived once.
-pub struct VaultKeys {
+/// The keys of a vault, derived once. On the heap, so that the place that was locked against swap stays theirs; wiped by
+/// the crates that hold them (each with its `zeroize` feature).
+pub struct VaultKeys(Box<Derived>);
+
+/// See [`VaultKeys`], which alone hands it out, to this module.
+pub struct Derived {
     vault: Mac,
     pub(super) head: Siv,
     pub(super) name: Siv,
@@ -68,6 +72,14 @@ pub struct VaultKeys {
 impl fmt::Debug for VaultKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VaultKeys(..)")
+    }
+}
+
+impl std::ops::Deref for VaultKeys {
+    type Target = Derived;
+
+    fn deref(&self) -> &Derived {
+        &self.0
     }
 }
 
@@ -109,7 +121,9 @@ impl VaultKeys {
         let mut pep = [0u8; 16];
         expand(&epoch, "pep", b"", &mut pep);
         key.zeroize();
-        VaultKeys { vault, head, name, details, notice, content, dirid, seal, pep }
+        let keys = VaultKeys(Box::new(Derived { vault, head, name, details, notice, content, dirid, seal, pep }));
+        lock::keep_from_swap(&*keys.0);
+        keys
     }
 
     /// The newest key epoch, in which new objects are sealed.

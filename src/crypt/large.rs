@@ -4,7 +4,8 @@
 //! directory `g0001`.. with an index `x`: `hdr(X) | M_s of its segments`, and segments `00`..`ff`. L lists the M_s of
 //! segments 0 to 255, then one MAC for each group.
 //!
-//! Any chunk can be read or written anew without the others: [`Reader::read_at`] verifies head, at most one index, one
+//! Any chunk can be read or written anew without the others, which a mounted folder will do (`sharelock mount`, an issue of
+//! its own): [`Reader::read_at`] verifies head, at most one index, one
 //! tag table and the chunks it gives out; [`Reader::rewrite`] makes the parts that change.
 
 use super::chunk;
@@ -17,6 +18,7 @@ use super::part::{GROUP, MAC, Shape};
 use super::small::{self, check_padding, segment_mac};
 use crate::error::{Class, Error, Result};
 use crate::id::Id;
+use std::cell::RefCell;
 use std::io::Read;
 use subtle::ConstantTimeEq;
 
@@ -145,6 +147,8 @@ pub struct Reader<'k, P: Parts> {
     head: FileHead,
     shape: Shape,
     list: Vec<u8>,
+    /// The group whose index was read last, and its verified list: segments are mostly read in order.
+    last: RefCell<Option<(u64, Vec<u8>)>>,
     parts: P,
 }
 
@@ -160,7 +164,7 @@ impl<'k, P: Parts> Reader<'k, P> {
         if !bool::from(mac.ct_eq(&head.mac)) {
             return Err(Error::integrity(Class::Auth, "file: its list of segments is not the one that its head names"));
         }
-        Ok(Reader { keys, file, head, shape, list, parts })
+        Ok(Reader { keys, file, head, shape, list, last: RefCell::new(None), parts })
     }
 
     /// The head.
@@ -173,7 +177,7 @@ impl<'k, P: Parts> Reader<'k, P> {
         self.shape.segments
     }
 
-    /// The verified list of a group's segment MACs.
+    /// The verified list of a group's segment MACs, as the part says it now.
     fn index(&self, g: u64) -> Result<Vec<u8>> {
         let part = Part::Index(g);
         let want = HEADER + self.shape.in_group(g) as usize * MAC;
@@ -194,15 +198,16 @@ impl<'k, P: Parts> Reader<'k, P> {
     }
 
     fn segment_mac(&self, s: u64) -> Result<[u8; 32]> {
-        let index;
-        let list = match s {
-            s if s < GROUP => &self.list,
-            s => {
-                index = self.index(s / GROUP)?;
-                &index
-            }
-        };
-        Ok(list[(s % GROUP) as usize * MAC..][..MAC].try_into().expect("32 bytes"))
+        let at = |list: &[u8]| list[(s % GROUP) as usize * MAC..][..MAC].try_into().expect("32 bytes");
+        let g = s / GROUP;
+        if g == 0 {
+            return Ok(at(&self.list));
+        }
+        let mut last = self.last.borrow_mut();
+        match &*last {
+            Some((have, list)) if *have == g => Ok(at(list)),
+            _ => Ok(at(&last.insert((g, self.index(g)?)).1)),
+        }
     }
 
     /// The verified tags of a segment.

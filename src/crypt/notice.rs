@@ -1,4 +1,5 @@
-//! Notices (FORMAT 9): 'there is something new at this head', 128 sealed bytes. What carries them is not known here.
+//! Notices (FORMAT 9): 'there is something new at this head', 128 sealed bytes. What carries them is not known here:
+//! the resident agent (`agent/notices.rs`) seals and opens them, `xmpp` brings them; their bytes are the vault's.
 
 use super::header::{self, HEADER};
 use super::keys::VaultKeys;

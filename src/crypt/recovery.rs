@@ -133,17 +133,17 @@ pub fn join(groups: &[[u8; 7]; GROUPS]) -> Result<Master> {
 
 /// Reads a whole recovery key from a file or a line.
 pub fn parse(text: &str) -> Result<Master> {
-    let digits: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !c.is_whitespace() && *c != '-').collect());
+    // All the room at once: a string that grows leaves copies behind.
+    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
+    digits.extend(text.chars().filter(|c| !c.is_whitespace() && *c != '-'));
     if !digits.is_ascii() || digits.len() != 8 * GROUPS {
         return Err(Error::new(Kind::Secret, "a recovery key has 8 groups of 8 characters"));
     }
-    let mut groups = [[0u8; 7]; GROUPS];
+    let mut groups = Zeroizing::new([[0u8; 7]; GROUPS]);
     for (g, out) in groups.iter_mut().enumerate() {
         *out = parse_group(g, &digits[8 * g..8 * g + 8])?;
     }
-    let master = join(&groups);
-    groups.zeroize();
-    master
+    join(&groups)
 }
 
 #[cfg(test)]

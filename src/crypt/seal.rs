@@ -244,10 +244,10 @@ pub fn open_commit(keys: &VaultKeys, vault: &Id, bytes: &[u8]) -> Result<Commit>
 
 fn open_details(keys: &VaultKeys, text: &[u8]) -> Result<Details> {
     let sealed = BASE64URL_NOPAD.decode(text).map_err(|_| form("its details are not canonical base64url"))?;
-    header::check(&sealed, header::Type::Details)?;
     if sealed.len() < HEADER + 32 || !(sealed.len() - HEADER - 32).is_multiple_of(64) {
         return Err(form("its details have a length that none have"));
     }
+    header::check(&sealed, header::Type::Details)?;
     let mut items = sealed[HEADER + 32..].to_vec();
     if !keys.details.open(&[&sealed[..HEADER]], &sealed[HEADER..HEADER + 32], &mut items) {
         return Err(Error::integrity(Class::Auth, "commit: its details are altered"));

@@ -227,12 +227,14 @@ impl<F: Files> Store<F> {
             if line.is_empty() || line[0] == b'#' || line[0] == b'^' {
                 continue;
             }
-            let oid = line.get(..40).and_then(Oid::from_hex);
-            let name = line.get(41..).and_then(|n| std::str::from_utf8(n).ok());
-            match (oid, name) {
-                (Some(oid), Some(name)) => out.insert(name.to_string(), oid),
-                _ => return Err(Error::integrity(Class::Form, "packed-refs: a line that is no ref")),
+            let (oid, rest) = line.split_at_checked(40).unwrap_or_default();
+            let (Some(oid), Some(name)) = (Oid::from_hex(oid), rest.strip_prefix(b" ")) else {
+                return Err(Error::integrity(Class::Form, "packed-refs: a line that is no ref"));
             };
+            // As with loose ones: a name that is not ours to use is not listed, for nobody could ask for it.
+            if let Some(name) = std::str::from_utf8(name).ok().filter(|n| valid_name(n)) {
+                out.insert(name.to_string(), oid);
+            }
         }
         Ok(out)
     }

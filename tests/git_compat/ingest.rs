@@ -349,3 +349,25 @@ proptest! {
         nothing_left(ours.dir());
     }
 }
+
+/// Each copy of a base asked all its deltas again: with as many copies as deltas a pack of some megabytes took hours.
+#[test]
+fn copies_of_a_base_do_not_ask_its_children_again() {
+    const MANY: usize = 10_000;
+    let base = b"a base that stands there often";
+    let copy = whole(3, base);
+    let of = id(Type::Blob, base);
+    let time = |copied: &Vec<u8>| {
+        let mut entries: Vec<Vec<u8>> = vec![copied.clone(); MANY];
+        entries.push(copy.clone());
+        entries.extend((0..MANY).map(|n| on(&of, &append(base.len(), n as u8))));
+        let sent = pack(&entries);
+        let ours = Ours::new();
+        let start = std::time::Instant::now();
+        let e = take(&ours.store, &sent, 1 << 16).unwrap_err();
+        assert_eq!(e.kind(), Kind::Integrity(Class::Form), "one object twice: {e}");
+        start.elapsed()
+    };
+    let (other, same) = (time(&whole(3, b"another, with no deltas on it")), time(&copy));
+    assert!(same < other * 5, "{same:?} where {other:?} is due");
+}

@@ -129,6 +129,25 @@ fn refs_of_both() {
     fsck(&dir);
 }
 
+/// A fuzzer's: `refs` listed from `packed-refs` what `get_ref` then called no name, so a node with one such line was lost.
+#[test]
+fn packed_refs_that_nobody_can_ask_for_are_not_listed() {
+    let ours = Ours::new();
+    let a = "a".repeat(40);
+    let names = ["refs/heads/main", "refs/share\0\u{3}ck/seen", "refs/heads/\u{1b}[2J", "ref", "refs/heads/a..b", "refs/heads/ü"];
+    let text: String = names.iter().map(|n| format!("{a} {n}\n")).collect();
+    std::fs::write(ours.dir().join("packed-refs"), text).unwrap();
+    let listed = ours.store.refs("refs/").unwrap();
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["refs/heads/main"]);
+    for (name, oid) in listed {
+        assert_eq!(ours.store.get_ref(&name).unwrap(), Some(oid));
+    }
+    for line in [format!("{a}\trefs/heads/main"), format!("{a}refs/heads/main"), a.clone(), "x".into()] {
+        std::fs::write(ours.dir().join("packed-refs"), line).unwrap();
+        assert!(ours.store.refs("refs/").is_err());
+    }
+}
+
 #[test]
 fn many_small_packs_become_few_and_nothing_is_lost() {
     let ours = Ours::new();

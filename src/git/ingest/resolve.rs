@@ -46,15 +46,19 @@ impl Waiting {
         w
     }
 
-    /// The deltas that build on an object, at this offset if it is in the pack.
-    fn children(&self, offset: Option<u64>, oid: &Oid) -> impl Iterator<Item = usize> + use<> {
-        fn span<K: Ord + Copy>(list: &[(K, u32)], key: K) -> Vec<u32> {
+    /// The deltas that build on an object, at this offset if it is in the pack, and have no id yet. Those of one base get
+    /// theirs together, so the first of them tells: a server may send any number of copies of a base.
+    fn children(&self, offset: Option<u64>, oid: &Oid, known: impl Fn(usize) -> bool) -> Vec<usize> {
+        fn span<K: Ord + Copy>(list: &[(K, u32)], key: K) -> impl Iterator<Item = usize> + '_ {
             let begin = list.partition_point(|e| e.0 < key);
-            list[begin..].iter().take_while(|e| e.0 == key).map(|e| e.1).collect()
+            list[begin..].iter().take_while(move |e| e.0 == key).map(|e| e.1 as usize)
         }
-        let mut out = offset.map(|o| span(&self.by_offset, o)).unwrap_or_default();
-        out.extend(span(&self.by_oid, *oid));
-        out.into_iter().map(|n| n as usize)
+        let mut out = Vec::new();
+        if let Some(offset) = offset {
+            out.extend(span(&self.by_offset, offset).take_while(|n| !known(*n)));
+        }
+        out.extend(span(&self.by_oid, *oid).take_while(|n| !known(*n)));
+        out
     }
 }
 
@@ -100,11 +104,10 @@ impl<F: Files> Ingest<F> {
                 From::Store(oid) => (None, oid),
             };
             // Children that have their id already were reached by another copy of their base.
-            let mut children = waiting.children(offset, &oid).filter(|n| self.items[*n].oid == Oid::ZERO).peekable();
-            if children.peek().is_none() {
+            let children = waiting.children(offset, &oid, |n| self.items[n].oid != Oid::ZERO);
+            if children.is_empty() {
                 continue;
             }
-            let children: Vec<usize> = children.collect();
             let (kind, base) = self.build(from, cache)?;
             let mut last = None;
             for n in children {
