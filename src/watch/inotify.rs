@@ -94,13 +94,15 @@ impl Watches {
             walking: false,
             loose: false,
         };
-        let mut noted = Pending::default();
         while !watches.todo.is_empty() {
-            // A root that vanishes meanwhile is noticed by its first event.
-            if watches.walk(&mut noted).is_err() {
+            // What is found needs no telling: the first look is at everything. A root that vanishes meanwhile is noticed
+            // by its first event.
+            if watches.walk(&mut Pending::default()).is_err() {
                 break;
             }
         }
+        watches.table.shrink();
+        watches.todo = Vec::new();
         Ok(watches)
     }
 
