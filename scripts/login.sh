@@ -18,7 +18,7 @@ private() {
     # Mode, links, numeric owner, ...
     private_is=$(LC_ALL=C ls -ldn -- "$1" 2>/dev/null) || return 1
     case $private_is in
-        drwx------ | drwx------.) ;;
+        "drwx------ "* | "drwx------. "*) ;;
         *) return 1 ;;
     esac
     private_uid=$(printf '%s\n' "$private_is" | awk '{ print $3 }')

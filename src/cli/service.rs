@@ -109,12 +109,12 @@ fn detect(places: &Places) -> By {
     if desktop || config_home(places).join("autostart").is_dir() {
         return By::Autostart;
     }
-    if in_path("crontab") && cron_runs() { By::Cron } else { By::Login }
+    if in_path(Path::new("crontab")).is_some() && cron_runs() { By::Cron } else { By::Login }
 }
 
 impl Start {
     fn new(places: &Places, secrets: &Secrets, config: Option<&str>, vault: Option<&str>) -> Result<Start> {
-        let program = std::env::current_exe()?;
+        let program = program()?;
         let program = program
             .to_str()
             .filter(|p| !p.contains('\n'))
@@ -305,8 +305,25 @@ fn config_home(places: &Places) -> PathBuf {
     std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|p| p.is_absolute()).unwrap_or_else(|| places.home.join(".config"))
 }
 
-fn in_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(program).is_file()))
+/// This program's absolute path. In a chroot without `/proc` only the name tells it by which it was called.
+///
+/// # Errors
+/// A name that leads to no file.
+pub fn program() -> Result<PathBuf> {
+    if let Ok(path) = std::env::current_exe() {
+        return Ok(path);
+    }
+    let name = std::env::args_os().next().unwrap_or_default();
+    let called = Path::new(&name);
+    let path = if called.components().count() > 1 { Some(std::path::absolute(called)?) } else { in_path(called) };
+    path.filter(|p| p.is_file()).ok_or_else(|| {
+        Error::failed(format!("can't find this program: it was called {}, and /proc is not mounted", called.display()))
+            .detail("call it by its whole path")
+    })
+}
+
+fn in_path(program: &Path) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|d| d.join(program)).find(|p| p.is_absolute() && p.is_file())
 }
 
 /// True if a cron daemon is among the processes.
