@@ -73,6 +73,7 @@ pub enum Verb {
     Undo(Undo),
     Name(NameVerbs),
     Cat(Cat),
+    Service(super::service::ServiceVerbs),
 }
 
 /// All verbs, for 'did you mean'.
@@ -99,4 +100,5 @@ pub const VERBS: &[&str] = &[
     "undo",
     "name",
     "cat",
+    "service",
 ];

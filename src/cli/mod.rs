@@ -29,6 +29,7 @@ mod run;
 mod secret;
 #[cfg(feature = "ssh")]
 mod server;
+pub mod service;
 mod setup;
 mod status;
 mod sync;
@@ -135,5 +136,6 @@ fn run(a: Args) -> Result<u8> {
         Verb::Allow(v) => conflicts::allow(open(places)?, &v),
         Verb::Name(v) => names::run(open(places)?, v.verb),
         Verb::Cat(v) => names::cat(open(places)?, &v),
+        Verb::Service(v) => service::run(&places, &secrets, a.config.as_deref(), a.vault.as_deref(), v.verb),
     }
 }

@@ -135,8 +135,7 @@ const READY: &str = "ready";
 /// Starts the agent anew, apart from this terminal. The key goes through a pipe: never an argument, never the
 /// environment.
 fn daemon(places: &Places, master: &Master, vault: &Id, verbose: bool, same: &[OsString]) -> Result<u8> {
-    let program = std::env::current_exe().map_err(|e| Error::from(e).at("can't find this program"))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(super::service::program()?);
     command.args(same).args(["run", "--detached"]);
     if verbose {
         command.arg("--verbose");

@@ -14,6 +14,7 @@
 use super::disk;
 use super::pending::Pending;
 use super::table::Table;
+use super::walk;
 use super::{Skip, Step};
 use crate::path::{Name, RelPath};
 use ::inotify::{Event, EventMask, Inotify, WatchMask};
@@ -81,7 +82,7 @@ impl Watches {
             inotify,
             ready,
             root: root.to_path_buf(),
-            device: disk::device(&dir)?,
+            device: walk::device(&dir)?,
             table: Table::new(wd),
             todo: vec![wd],
             later: Vec::new(),
@@ -93,13 +94,15 @@ impl Watches {
             walking: false,
             loose: false,
         };
-        let mut noted = Pending::default();
         while !watches.todo.is_empty() {
-            // A root that vanishes meanwhile is noticed by its first event.
-            if watches.walk(&mut noted).is_err() {
+            // What is found needs no telling: the first look is at everything. A root that vanishes meanwhile is noticed
+            // by its first event.
+            if watches.walk(&mut Pending::default()).is_err() {
                 break;
             }
         }
+        watches.table.shrink();
+        watches.todo = Vec::new();
         Ok(watches)
     }
 
@@ -225,6 +228,13 @@ impl Watches {
             }
             return Step::Busy;
         }
+        let name = event.name.and_then(|n| Name::new(n.as_bytes()));
+        if is(EventMask::MOVED_FROM)
+            && is(EventMask::ISDIR)
+            && let Some(name) = &name
+        {
+            self.loose |= self.table.set_adrift(wd, name.as_bytes());
+        }
         let Some(at) = self.table.path(wd) else {
             // Adrift: when it turns up, it is reported with all beneath; but which directories are in it must be known.
             if is(EventMask::ISDIR) && self.table.has(wd) {
@@ -232,7 +242,7 @@ impl Watches {
             }
             return Step::Busy;
         };
-        let Some(name) = event.name.and_then(|n| Name::new(n.as_bytes())) else {
+        let Some(name) = name else {
             // Of the directory itself; its parent's watch tells the same, and only the root has none.
             if at.is_root() {
                 out.dir(at);
@@ -243,9 +253,6 @@ impl Watches {
             return Step::Busy;
         }
         if is(EventMask::ISDIR) {
-            if is(EventMask::MOVED_FROM) {
-                self.loose |= self.table.set_adrift(wd, name.as_bytes());
-            }
             if is(EventMask::ATTRIB) {
                 // It may have become readable, with all beneath.
                 out.tree(at.join(&name));
@@ -266,7 +273,7 @@ impl Watches {
             let Some((at, dir)) = self.reach(wd)? else { continue };
             self.polled.retain(|p| p.parent != wd);
             // A directory that may be watched but not listed: the scan reports it.
-            for name in disk::directories(&dir).unwrap_or_default() {
+            for name in walk::directories(&dir).unwrap_or_default() {
                 if !(self.skip)(&at, name.as_bytes()) {
                     self.attach(wd, &at, &dir, &name, out);
                 }
@@ -290,9 +297,9 @@ impl Watches {
             return Ok(None);
         }
         if let Some(at) = self.table.path(wd) {
-            match disk::open_below(&self.root, &at) {
+            match walk::open_below(&self.root, &at) {
                 Ok(dir) if self.is_watched_as(&dir, wd) => return Ok(Some((at, dir))),
-                Err(e) if disk::is_absent(e) && disk::open_root(&self.root).is_err_and(disk::is_absent) => return Err(Absent),
+                Err(e) if walk::is_absent(e) && disk::open_root(&self.root).is_err_and(walk::is_absent) => return Err(Absent),
                 _ => {}
             }
         }
@@ -318,19 +325,19 @@ impl Watches {
     /// Watches a subdirectory. `dir` is known to be what `wd` watches.
     fn attach(&mut self, wd: i32, at: &RelPath, dir: &OwnedFd, name: &Name, out: &mut Pending) {
         let path = at.join(name);
-        let sub = match disk::open_in(dir, name.as_bytes(), OFlags::RDONLY) {
+        let sub = match walk::open_in(dir, name.as_bytes(), OFlags::RDONLY) {
             Ok(sub) => sub,
             // Gone again, or not a directory; or nobody lets us in, which the scan reports.
-            Err(e) if disk::is_absent(e) || e == Errno::ACCESS || e == Errno::PERM => return,
+            Err(e) if walk::is_absent(e) || e == Errno::ACCESS || e == Errno::PERM => return,
             Err(_) => return self.poll(wd, name, 0),
         };
-        if disk::device(&sub).is_ok_and(|d| d != self.device) && disk::network(sub.as_fd()).is_some() {
+        if walk::device(&sub).is_ok_and(|d| d != self.device) && disk::network(sub.as_fd()).is_some() {
             return self.poll(wd, name, 0);
         }
         let new = match self.watch(&sub) {
             Ok(new) => new,
             Err(Errno::NOSPC) => {
-                let beyond = disk::count(sub);
+                let beyond = walk::count(sub);
                 return self.poll(wd, name, beyond);
             }
             Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => return,
@@ -361,7 +368,7 @@ impl Watches {
 
     /// True if the path that the table has for a watch still leads to it.
     fn is_where_it_was(&self, wd: i32) -> bool {
-        self.table.path(wd).is_some_and(|old| disk::open_below(&self.root, &old).is_ok_and(|dir| self.is_watched_as(&dir, wd)))
+        self.table.path(wd).is_some_and(|old| walk::open_below(&self.root, &old).is_ok_and(|dir| self.is_watched_as(&dir, wd)))
     }
 
     /// True if this directory is the one that the watch stands for.

@@ -12,12 +12,18 @@
 //! descriptor, and for a timer only if something must be polled.
 
 mod disk;
+#[cfg(any(target_os = "macos", test))]
+mod fsevents;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod inotify;
 mod pending;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod table;
-#[cfg(test)]
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[allow(clippy::unwrap_used)]
 mod tests;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod walk;
 
 use crate::error::{Error, Result};
 use crate::path::RelPath;
@@ -125,6 +131,8 @@ enum Step {
 enum Engine {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Inotify(Box<inotify::Watches>),
+    #[cfg(target_os = "macos")]
+    Fsevents(fsevents::stream::Stream),
     Poll(String),
     /// The root is gone.
     Ended,
@@ -203,6 +211,8 @@ impl Watcher {
         let (backend, (watched, unwatched)) = match &self.engine {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Engine::Inotify(w) => (Backend::Inotify, w.numbers()),
+            #[cfg(target_os = "macos")]
+            Engine::Fsevents(_) => (Backend::Fsevents, (0, 0)),
             Engine::Poll(why) => (Backend::Poll(why.clone()), (0, 0)),
             Engine::Ended => (Backend::Poll("the folder is gone".into()), (0, 0)),
         };
@@ -218,6 +228,8 @@ impl Watcher {
                 self.pending.all();
                 Step::Busy
             }),
+            #[cfg(target_os = "macos")]
+            Engine::Fsevents(s) => s.step(&mut self.pending),
             Engine::Poll(_) | Engine::Ended => Step::Idle,
         };
         match step {
@@ -240,6 +252,8 @@ impl Watcher {
         let needed = match &self.engine {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Engine::Inotify(w) => w.needs_tick(),
+            #[cfg(target_os = "macos")]
+            Engine::Fsevents(_) => false,
             Engine::Poll(_) => true,
             Engine::Ended => false,
         };
@@ -259,7 +273,7 @@ impl Watcher {
                     self.gone();
                 }
             }
-            Engine::Poll(_) | Engine::Ended => self.pending.all(),
+            _ => self.pending.all(),
         }
         true
     }
@@ -276,6 +290,8 @@ impl Watcher {
                 // An error shows again, and is dealt with, when the queue is read.
                 #[cfg(any(target_os = "linux", target_os = "android"))]
                 Engine::Inotify(w) => drop(w.readable().await),
+                #[cfg(target_os = "macos")]
+                Engine::Fsevents(s) => s.readable().await,
                 Engine::Poll(_) | Engine::Ended => future::pending().await,
             }
         };
@@ -291,7 +307,15 @@ fn native(root: &Path, choice: Choice, skip: Skip) -> io::Result<Engine> {
     Ok(Engine::Inotify(Box::new(inotify::Watches::new(root, skip)?)))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(target_os = "macos")]
+fn native(root: &Path, choice: Choice, skip: Skip) -> io::Result<Engine> {
+    if choice == Choice::Inotify {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "inotify is there on Linux only"));
+    }
+    Ok(Engine::Fsevents(fsevents::stream::Stream::new(root, skip)?))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
 fn native(_: &Path, _: Choice, _: Skip) -> io::Result<Engine> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no way to watch folders that is known here"))
 }

@@ -180,6 +180,12 @@ impl Table {
         self.nodes.iter().filter(|n| n.stale).map(|n| n.wd).collect()
     }
 
+    /// Gives back the room that is kept for growth.
+    pub(super) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.names.shrink_to_fit();
+    }
+
     /// Drops what has ended and writes the names anew, each when it is more than half.
     fn tidy(&mut self) {
         if self.ended >= 64 && self.ended * 2 > self.nodes.len() {

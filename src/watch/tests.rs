@@ -150,6 +150,21 @@ fn out_and_in_again() {
 }
 
 #[test]
+fn what_leaves_a_directory_that_is_being_moved_is_forgotten() {
+    let outside = tempfile::tempdir().unwrap();
+    let mut s = Seen::new(&["a/b/c", "d"]);
+    // When the second event is read, the first has only said that `a` is somewhere else.
+    fs::rename(s.at("a"), s.at("e")).unwrap();
+    fs::rename(s.at("e"), s.at("d/e")).unwrap();
+    fs::rename(s.at("d/e/b"), outside.path().join("b")).unwrap();
+    fs::rename(s.at("d/e"), s.at("f")).unwrap();
+    s.drain();
+    assert_eq!(s.watcher.state().watched, 3);
+    fs::write(outside.path().join("b/c/file"), "x").unwrap();
+    assert_eq!(s.drain(), []);
+}
+
+#[test]
 fn a_recreated_directory_is_a_new_one() {
     let mut s = Seen::new(&["a/b"]);
     for round in 0..3 {
@@ -292,11 +307,11 @@ fn deep_trees_made_quickly_are_seen_to_their_leaves() {
 fn paths_beyond_path_max_are_watched() {
     let mut s = Seen::new(&[]);
     let name = "n".repeat(200);
-    let mut at: OwnedDir = rustix::fs::open(s.dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+    let mut at: std::os::fd::OwnedFd = rustix::fs::open(s.dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
     let mut path = RelPath::root();
     for _ in 0..30 {
         rustix::fs::mkdirat(&at, name.as_str(), rustix::fs::Mode::RWXU).unwrap();
-        at = disk::open_in(&at, name.as_bytes(), rustix::fs::OFlags::RDONLY).unwrap();
+        at = walk::open_in(&at, name.as_bytes(), rustix::fs::OFlags::RDONLY).unwrap();
         path = path.join(&Name::new(name.as_bytes()).unwrap());
     }
     s.drain();
@@ -304,8 +319,6 @@ fn paths_beyond_path_max_are_watched() {
     let last = path.join(&Name::new(&b"last"[..]).unwrap());
     assert_eq!(s.drain(), [Change::Dir(path), Change::Dir(last)]);
 }
-
-type OwnedDir = std::os::fd::OwnedFd;
 
 #[test]
 fn no_descriptor_a_directory_and_few_bytes() {
