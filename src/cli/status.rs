@@ -101,7 +101,6 @@ impl Standing {
         let mut standing = Standing {
             device: config.device.as_str().to_string(),
             busy: busy && agent.is_null(),
-            agent,
             files,
             bytes,
             head: crate::mirror::secure::oid_value(&state, state_key::HEAD)?,
@@ -112,6 +111,7 @@ impl Standing {
             problems: [&report["problems"], &agent["problems"]].into_iter().filter_map(Value::as_array).flatten().cloned().collect(),
             brake: report["brake"].as_str().map(str::to_string),
             all: Vec::new(),
+            agent,
         };
         standing.all = standing.by_name(&share, &state)?;
         Ok(standing)
@@ -173,9 +173,11 @@ impl Standing {
 
     /// The other devices of the vault: name, whether it is online, when it was last heard of.
     fn others(&self) -> impl Iterator<Item = (&str, bool, Time)> {
-        self.agent["devices"].as_array().into_iter().flatten().filter_map(|d| {
-            Some((d["name"].as_str()?, d["online"] == true, Time { s: d["last_seen"].as_i64()?, ns: 0 }))
-        })
+        self.agent["devices"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|d| Some((d["name"].as_str()?, d["online"] == true, Time { s: d["last_seen"].as_i64()?, ns: 0 })))
     }
 
     fn behind(&self) -> usize {
