@@ -262,6 +262,30 @@ fn a_password_that_cannot_be_set_leaves_the_key() {
     assert_eq!(run(&["--password-file", &new, "sync"]).code, 0);
 }
 
+/// At a terminal long work is told on one line, which is gone in the end; elsewhere short work says nothing.
+#[test]
+fn long_work_tells_how_far_it_is() {
+    let (a, _, _) = two();
+    for n in 0..1500 {
+        a.write(&format!("many/{n}"), &format!("{n}"));
+    }
+    std::fs::write(a.share("large"), support::noise(40_000_000, 3)).unwrap();
+    let mut t = support::Terminal::start(&a, &["sync"]);
+    t.wait("password for the vault").line("secret").wait("\r\x1b[K").wait("in sync: 1,503 files");
+    assert_eq!(t.end(), 0);
+    let text = t.text();
+    let shown = text.split("\r\x1b[K").filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    assert!(shown.len() >= 3, "{text}");
+    for line in &shown[1..shown.len() - 1] {
+        assert!(line.len() < 80 && !line.contains('\n'), "{text}");
+    }
+    assert!(shown.iter().any(|l| l.contains("] ") && l.contains(" of ")), "{text}");
+    assert!(shown[shown.len() - 1].starts_with("in sync: 1,503 files"), "{text}");
+    a.write("many/1", "another");
+    let r = a.run(["sync"]);
+    assert_eq!((r.code, r.err.as_str()), (0, ""));
+}
+
 /// A failed join leaves what somebody put beside the fetched history.
 #[test]
 fn a_join_that_fails_can_be_done_again() {

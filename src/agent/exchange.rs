@@ -13,6 +13,7 @@ use crate::mirror::Device;
 use crate::mirror::commit;
 use crate::mirror::history::{self, Walk};
 use crate::mirror::packs::Packs;
+use crate::mirror::progress::Step;
 use crate::mirror::secure::MAIN;
 use crate::state::State;
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +134,7 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     let have: Vec<Oid> = node.head.into_iter().collect();
     let mut oids = d.git.closure(&[head], &have)?;
     let total: u64 = d.git.stored_size(&oids)?;
+    d.settings.progress.expect::<Error>(Step::Sending, || Ok((0, total)))?;
     if total > BATCH && oids.len() >= 2 {
         oids = stage_batches(d, node, oids)?;
     }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::files::real::Disk;
 use crate::files::{Files, Kind};
 use crate::git::Remote;
+use crate::mirror::progress::Progress;
 use crate::mirror::scan;
 use crate::mirror::secure::MAIN;
 use crate::state::State;
@@ -145,13 +146,11 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         f.bad(Grade::Warn, "no storage node yet: everything is on this device only", "sharelock remote add --create NAME URL");
     }
     for r in &config.remotes {
-        let checked = nodes::open(r, places).and_then(|mut n| n.remote.refs().map(|refs| (n, refs)));
+        let checked = nodes::open(r, places, &Progress::default()).and_then(|mut n| n.remote.refs().map(|refs| (n, refs)));
         match checked {
             Ok((node, refs)) if refs.contains_key(MAIN) => {
                 f.ok(format!("{}: {} answers", r.name, node.place));
-                // Without `ssh`, local is all there is.
-                #[cfg_attr(not(feature = "ssh"), allow(irrefutable_let_patterns))]
-                if let nodes::Node::Local(_, path) = &node.remote {
+                if let Some(path) = node.remote.local() {
                     head_of(&r.name, path, f);
                 }
             }

@@ -24,6 +24,7 @@ mod names;
 mod nodes;
 mod open;
 mod places;
+mod progress;
 mod remotes;
 mod run;
 mod secret;

@@ -9,12 +9,18 @@ use crate::files::real::Disk;
 use crate::git::local::LocalRemote;
 use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
 use crate::id::Oid;
+use crate::mirror::progress::{Progress, Step};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A storage node of any kind.
-pub enum Node {
+/// A storage node of any kind, which tells how far a pack is.
+pub struct Node {
+    kind: Which,
+    progress: Progress,
+}
+
+enum Which {
     /// A directory or disk.
     Local(LocalRemote<Disk>, PathBuf),
     /// A server.
@@ -28,6 +34,7 @@ pub struct Vouch {
     /// `--host-key`: the fingerprint that was read off the server; it decides instead of a question.
     pub host_key: Option<String>,
     /// The command that a fingerprint completes.
+    #[cfg_attr(not(feature = "ssh"), allow(dead_code))]
     pub command: String,
 }
 
@@ -46,26 +53,30 @@ impl Vouch {
 }
 
 /// Opens a node of the configuration. Nothing is asked of it yet.
-pub fn open(r: &Configured, places: &Places) -> Result<StorageNode<Node>> {
-    open_new(r, places, &Vouch::configured(&r.name))
+pub fn open(r: &Configured, places: &Places, progress: &Progress) -> Result<StorageNode<Node>> {
+    open_new(r, places, &Vouch::configured(&r.name), progress)
 }
 
 /// Opens a node that the configuration does not name yet.
-pub fn open_new(r: &Configured, places: &Places, vouch: &Vouch) -> Result<StorageNode<Node>> {
-    let (node, place) = at(r, places, vouch)?;
+pub fn open_new(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Result<StorageNode<Node>> {
+    let (kind, place) = at(r, places, vouch, progress)?;
+    let node = Node { kind, progress: progress.clone() };
     let mut node = StorageNode::new(r.name.clone(), place, node);
     node.show_time = Box::new(voice::time);
     Ok(node)
 }
 
-/// The node of the configuration without what a round needs beside it.
+/// The server of a node of the configuration.
 #[cfg(feature = "ssh")]
-pub fn bare(r: &Configured, places: &Places) -> Result<Node> {
-    Ok(at(r, places, &Vouch::configured(&r.name))?.0)
+pub fn server(r: &Configured, places: &Places) -> Result<crate::ssh::remote::SshRemote> {
+    match at(r, places, &Vouch::configured(&r.name), &Progress::default())?.0 {
+        Which::Ssh(remote) => Ok(*remote),
+        Which::Local(..) => Err(only_servers(&r.name)),
+    }
 }
 
 /// The node, and how it is called in messages.
-fn at(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(Node, String)> {
+fn at(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Result<(Which, String)> {
     if let Some(path) = local_path(&r.url, places) {
         if vouch.host_key.is_some() {
             return Err(only_servers(&r.url).detail("leave --host-key out"));
@@ -74,13 +85,15 @@ fn at(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(Node, String)> 
         let root = path.clone();
         let open: Box<dyn Fn() -> Result<Disk> + Send> = Box::new(move || Disk::open(&root).map_err(Error::from));
         let remote = LocalRemote::new(short.clone(), open);
-        return Ok((Node::Local(remote, path), short));
+        return Ok((Which::Local(remote, path), short));
     }
     #[cfg(feature = "ssh")]
     {
-        let (remote, host) = super::server::open(r, places, vouch)?;
-        Ok((Node::Ssh(Box::new(remote)), host))
+        let (remote, host) = super::server::open(r, places, vouch, progress)?;
+        Ok((Which::Ssh(Box::new(remote)), host))
     }
+    #[cfg(not(feature = "ssh"))]
+    let _ = progress;
     #[cfg(not(feature = "ssh"))]
     Err(Error::new(Kind::Usage, format!("{}: this sharelock was built without ssh; a storage node is a local path", r.url)))
 }
@@ -110,10 +123,10 @@ pub fn absolute(url: &str, places: &Places) -> String {
 
 macro_rules! each {
     ($self:ident, $r:ident => $e:expr) => {
-        match $self {
-            Node::Local($r, _) => $e,
+        match &mut $self.kind {
+            Which::Local($r, _) => $e,
             #[cfg(feature = "ssh")]
-            Node::Ssh($r) => $e,
+            Which::Ssh($r) => $e,
         }
     };
 }
@@ -124,24 +137,75 @@ impl Remote for Node {
     }
 
     fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
-        each!(self, r => r.fetch(want, have, sink))
+        let progress = self.progress.clone();
+        let mut sink = Counted { inner: sink, progress: &progress, step: Step::Fetching };
+        let done = each!(self, r => r.fetch(want, have, &mut sink));
+        progress.end();
+        done
     }
 
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
-        each!(self, r => r.push(updates, atomic, pack))
+        let mut pack = CountedPack { inner: pack, progress: self.progress.clone() };
+        each!(self, r => r.push(updates, atomic, &mut pack))
     }
 
     fn create(&mut self) -> Result<()> {
         // Without `ssh`, local is all there is.
         #[cfg_attr(not(feature = "ssh"), allow(irrefutable_let_patterns))]
-        if let Node::Local(_, path) = self {
-            std::fs::create_dir_all(&*path).map_err(|e| Error::from(e).at(format!("can't make {}", path.display())))?;
+        if let Which::Local(_, path) = &self.kind {
+            std::fs::create_dir_all(path).map_err(|e| Error::from(e).at(format!("can't make {}", path.display())))?;
         }
         each!(self, r => r.create())
     }
 
     fn set_head(&mut self) -> Result<bool> {
         each!(self, r => r.set_head())
+    }
+}
+
+/// What passes through it is told.
+struct Counted<'a> {
+    inner: &'a mut dyn Write,
+    progress: &'a Progress,
+    step: Step,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.progress.did(self.step, 0, n as u64);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The same for a pack.
+struct CountedPack<'a> {
+    inner: &'a mut dyn PackSource,
+    progress: Progress,
+}
+
+impl PackSource for CountedPack<'_> {
+    fn objects(&self) -> u32 {
+        self.inner.objects()
+    }
+
+    fn write_to(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.inner.write_to(&mut Counted { inner: out, progress: &self.progress, step: Step::Sending })
+    }
+}
+
+impl Node {
+    /// The path of one that is a directory.
+    pub fn local(&self) -> Option<&Path> {
+        match &self.kind {
+            Which::Local(_, path) => Some(path),
+            #[cfg(feature = "ssh")]
+            Which::Ssh(_) => None,
+        }
     }
 }
 
@@ -154,7 +218,7 @@ pub fn only_servers(name: &str) -> Error {
 /// of its own and says how to let it in.
 pub fn let_in(node: &mut StorageNode<Node>, places: &Places, device: &str) -> Result<BTreeMap<String, Oid>> {
     #[cfg(feature = "ssh")]
-    if let Node::Ssh(remote) = &mut node.remote {
+    if let Which::Ssh(remote) = &mut node.remote.kind {
         return super::server::let_in(remote, &node.name, places, device);
     }
     let _ = (places, device);

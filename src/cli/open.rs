@@ -3,7 +3,7 @@
 use super::args::Secrets;
 use super::nodes::{self, Node};
 use super::places::{self, Lock, Places};
-use super::secret;
+use super::{progress, secret};
 use crate::agent::round::StorageNode;
 use crate::clock::Random;
 use crate::clock::system::{OsRandom, System};
@@ -14,6 +14,7 @@ use crate::files::Files;
 use crate::files::real::Disk;
 use crate::git::store::{Store, ensure_dir};
 use crate::id::Id;
+use crate::mirror::progress::Progress;
 use crate::mirror::{Device, Report, Settings};
 use crate::state::State;
 use crate::state::db::Db;
@@ -61,11 +62,11 @@ pub fn vault(places: Places, secrets: &Secrets) -> Result<Vault> {
     let config = config(&places)?;
     let lock = places.lock()?;
     let (master, vault) = secret::unlock(&places, secrets, Some(&config))?;
-    assemble(places, config, lock, &master, vault)
+    assemble(places, config, lock, &master, vault, progress::on_standard_error())
 }
 
 /// Puts a device together; makes secure and its repository if they are not there.
-pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vault: Id) -> Result<Vault> {
+pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vault: Id, progress: Progress) -> Result<Vault> {
     let share = disk(&config.share, &places)?;
     let secure = disk(&config.secure, &places)?;
     let git = repository(&secure)?;
@@ -77,6 +78,7 @@ pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vau
         brake_files: config.brake_files,
         brake_fraction: config.brake_fraction,
         allowed: String::from_utf8_lossy(&allowed).lines().map(str::to_string).collect(),
+        progress,
         ..Settings::default()
     };
     let device = Device {
@@ -135,12 +137,12 @@ fn device_id(places: &Places) -> Result<Id> {
 impl Vault {
     /// The configured storage nodes.
     pub fn nodes(&self) -> Result<Vec<StorageNode<Node>>> {
-        self.config.remotes.iter().map(|r| nodes::open(r, &self.places)).collect()
+        self.config.remotes.iter().map(|r| nodes::open(r, &self.places, &self.device.settings.progress)).collect()
     }
 
     /// One configured storage node, by name.
     pub fn node(&self, name: &str) -> Result<StorageNode<Node>> {
-        nodes::open(configured(&self.config, name)?, &self.places)
+        nodes::open(configured(&self.config, name)?, &self.places, &self.device.settings.progress)
     }
 }
 

@@ -54,7 +54,7 @@ fn add(mut v: Vault, a: RemoteAdd) -> Result<u8> {
             .remedy("to forget it", format!("sharelock remote remove {name}")));
     }
     let r = Configured { name: name.clone(), url: nodes::absolute(&url, &v.places) };
-    let mut node = nodes::open_new(&r, &v.places, &Vouch::first(host_key))?;
+    let mut node = nodes::open_new(&r, &v.places, &Vouch::first(host_key), &v.device.settings.progress)?;
     if create {
         node.remote.create()?;
     }
@@ -134,7 +134,9 @@ fn heal(mut v: Vault, name: &str) -> Result<u8> {
     let oids = v.device.git.closure(&[head], &have)?;
     let mut pack = v.device.git.pack_source(oids)?;
     let update = RefUpdate { name: MAIN.into(), old: now, new: Some(head) };
-    match node.remote.push(&[update], false, &mut pack)?.first() {
+    let sent = node.remote.push(&[update], false, &mut pack);
+    v.device.settings.progress.end();
+    match sent?.first() {
         Some(RefStatus::Ok) => {}
         Some(RefStatus::Refused(text)) => {
             return Err(Error::failed(format!(
@@ -159,10 +161,7 @@ type Server = crate::ssh::remote::SshRemote;
 fn server(places: &Places, name: &str, f: impl FnOnce(&mut Server, &str) -> Result<()>) -> Result<u8> {
     let config = open::config(places)?;
     let r = open::configured(&config, name)?;
-    match nodes::bare(r, places)? {
-        nodes::Node::Ssh(mut remote) => f(&mut remote, &r.url).map(|()| 0),
-        nodes::Node::Local(..) => Err(nodes::only_servers(name)),
-    }
+    f(&mut nodes::server(r, places)?, &r.url).map(|()| 0)
 }
 
 #[cfg(feature = "ssh")]

@@ -17,6 +17,7 @@ use crate::crypt::Master;
 use crate::error::{Error, Kind, Result};
 use crate::id::Id;
 use crate::mirror::Report;
+use crate::mirror::progress::Progress;
 use crate::path::RelPath;
 use crate::state::db::Db;
 use crate::tree::conflict;
@@ -43,7 +44,7 @@ impl Site<Node> for Here {
         let config = open::config(&self.places)?;
         // Whoever has it gives it back by ending.
         let lock = self.places.wait_for_lock()?;
-        let v = open::assemble(self.places.clone(), config, lock, &self.master, self.vault)?;
+        let v = open::assemble(self.places.clone(), config, lock, &self.master, self.vault, Progress::default())?;
         let nodes = v.nodes()?;
         Ok(Opened {
             #[cfg(feature = "xmpp")]

@@ -7,6 +7,7 @@ use crate::config::Remote as Configured;
 use crate::error::{Error, Kind, Result};
 use crate::git::Remote;
 use crate::id::Oid;
+use crate::mirror::progress::Progress;
 use crate::ssh::key;
 use crate::ssh::remote::SshRemote;
 use crate::ssh::session::{Ask, Settings};
@@ -16,23 +17,29 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Asks at the terminal; without one every answer is no.
-struct Terminal;
+struct Terminal {
+    /// Its line gives way to a question.
+    progress: Progress,
+}
 
 impl Ask for Terminal {
     fn host_key(&mut self, host: &str, kind: &str, fingerprint: &str) -> bool {
         if !secret::can_ask() {
             return false;
         }
+        self.progress.end();
         eprintln!("{host} is new to this device. its {kind} key is\n  {fingerprint}");
         eprintln!("the server shows its own with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub");
         secret::ask("are they the same? [yes/No] ").is_ok_and(|a| a.eq_ignore_ascii_case("yes"))
     }
 
     fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>> {
+        self.progress.end();
         hidden(&format!("passphrase of {}:\n", key.display()))
     }
 
     fn password(&mut self, user_at_host: &str, left: Option<u32>) -> Option<Zeroizing<String>> {
+        self.progress.end();
         match left {
             None => hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now):\n")),
             Some(left) => {
@@ -44,6 +51,7 @@ impl Ask for Terminal {
 
     fn question(&mut self, text: &str, echo: bool) -> Option<Zeroizing<String>> {
         let prompt = format!("the server asks, so that this device's key can be put there (Enter: not now): {text}\n");
+        self.progress.end();
         match echo {
             false => hidden(&prompt),
             true if secret::can_ask() => secret::ask(&prompt).ok().filter(|a| !a.is_empty()).map(Zeroizing::new),
@@ -62,7 +70,7 @@ fn hidden(prompt: &str) -> Option<Zeroizing<String>> {
 }
 
 /// A node and its host.
-pub fn open(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(SshRemote, String)> {
+pub fn open(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Result<(SshRemote, String)> {
     let parsed = Url::parse(&r.url)?;
     let host = parsed.host.clone();
     let settings = Settings {
@@ -73,7 +81,7 @@ pub fn open(r: &Configured, places: &Places, vouch: &Vouch) -> Result<(SshRemote
         host_key: vouch.host_key.clone(),
         trust: vouch.command.clone(),
     };
-    Ok((SshRemote::new(parsed, settings, Box::new(Terminal)), host))
+    Ok((SshRemote::new(parsed, settings, Box::new(Terminal { progress: progress.clone() })), host))
 }
 
 /// The refs of a node for a device that joins: makes a key of its own if none is accepted, says how to let it in, and

@@ -4,7 +4,7 @@ use super::args::{self, Init, Join, Secrets};
 use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
-use super::{nodes, secret, sync, voice};
+use super::{nodes, progress, secret, sync, voice};
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
@@ -119,8 +119,8 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     if a.host_key.is_some() && remotes.is_empty() {
         return Err(Error::new(Kind::Usage, "--host-key is the key of a server, and there is none: --remote is missing"));
     }
-    let vouch = Vouch::first(a.host_key);
-    let mut nodes = remotes.iter().map(|r| nodes::open_new(r, &places, &vouch)).collect::<Result<Vec<_>>>()?;
+    let (vouch, progress) = (Vouch::first(a.host_key), progress::on_standard_error());
+    let mut nodes = remotes.iter().map(|r| nodes::open_new(r, &places, &vouch, &progress)).collect::<Result<Vec<_>>>()?;
     for (node, r) in nodes.iter_mut().zip(&remotes) {
         if a.create {
             node.remote.create()?;
@@ -159,7 +159,7 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
     make_folders(&p)?;
     let config = write_config(&places, &p, &remotes)?;
-    let mut v = open::assemble(places, config, lock, &master, vault)?;
+    let mut v = open::assemble(places, config, lock, &master, vault, progress)?;
     scan::mark_root(&v.device.share, &vault)?;
     if checked {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
@@ -271,7 +271,8 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     let lock = places.lock()?;
     eprintln!("device  {}   (another name: --device NAME)", p.device);
     let remote = Configured { name: "origin".into(), url: nodes::absolute(&a.url, &places) };
-    let mut node = nodes::open_new(&remote, &places, &Vouch::first(a.host_key.clone()))?;
+    let progress = progress::on_standard_error();
+    let mut node = nodes::open_new(&remote, &places, &Vouch::first(a.host_key.clone()), &progress)?;
     let refs = nodes::let_in(&mut node, &places, &p.device)?;
     let Some(head) = refs.get(MAIN).copied() else {
         return Err(Error::new(Kind::Failed, format!("{} has no vault yet", node.place))
@@ -310,7 +311,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
         );
         eprintln!("  and of what differs both versions are kept");
     }
-    let mut v = open::assemble(places, config, lock, &master, vault)?;
+    let mut v = open::assemble(places, config, lock, &master, vault, progress)?;
     scan::mark_root(&v.device.share, &vault)?;
     if a.key_file.is_none() {
         v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;

@@ -102,7 +102,6 @@ impl Standing {
         let mut standing = Standing {
             device: config.device.as_str().to_string(),
             busy: busy && agent.is_null(),
-            agent,
             files,
             bytes,
             head: crate::mirror::secure::oid_value(&state, state_key::HEAD)?,
@@ -113,6 +112,7 @@ impl Standing {
             problems,
             brake: report["brake"].as_str().map(str::to_string),
             all: Vec::new(),
+            agent,
         };
         standing.all = standing.by_name(&share, &state)?;
         Ok(standing)

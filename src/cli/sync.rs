@@ -83,6 +83,7 @@ fn stored(nodes: usize) -> String {
 /// Runs a round and notes for `status` what came of it.
 pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> {
     let result = round::run(&mut v.device, nodes);
+    v.device.settings.progress.end();
     let heard = result.as_ref().map_or(&[][..], |out| &out.nodes);
     let report = report_json(&v.device.report, v.config.device.as_str());
     memo::note(&mut v.device.state, heard, &report, System.now(), true)?;

@@ -8,22 +8,31 @@ use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::git::{Type, limit, object};
 use crate::mirror::overlay::{Overlay, Rows};
+use crate::mirror::progress::Step;
 use crate::mirror::worktree::{self, Difference};
 use crate::mirror::{content, history, secure, versions};
 use crate::path::printable;
-use crate::state::Table;
+use crate::state::{State, Table};
 use serde_json::json;
 
 /// Runs it. Exit code 6 if something is wrong.
 pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
+    let done = check(&mut v, a);
+    v.device.settings.progress.end();
+    done
+}
+
+fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
     round::recover(&mut v.device)?;
     let head = round::head(&v.device)?.ok_or_else(sync::nothing_yet)?;
     let mut bad: Vec<(String, String)> = Vec::new();
     let mut files = 0u64;
     let mut rows = Rows::of(Table::Head);
+    v.device.settings.progress.expect(Step::Verifying, || v.device.state.count(Table::Head).map(|(files, _, bytes)| (files, bytes)))?;
     while let Some(row) = rows.next(&v.device.state)? {
         let Some(version) = row.here().and_then(|n| n.file()) else { continue };
         files += 1;
+        v.device.settings.progress.did(Step::Verifying, 1, version.size);
         if let Err(e) = content::plaintext(&v.device.git, &v.device.keys, version, &mut |_| Ok(())) {
             let path = Overlay::HEAD.path(&v.device.state, &row.place)?.map_or("?".into(), |p| p.to_string());
             bad.push((path, e.to_string()));
@@ -41,8 +50,8 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
         bad.push(("history".into(), e.to_string()));
     }
     let mut repaired = 0;
-    for (path, difference) in compare_all(&v)? {
-        if a.repair && difference != Difference::Extra && repair(&v, &path)? {
+    for (path, difference) in compare_all(v)? {
+        if a.repair && difference != Difference::Extra && repair(v, &path)? {
             repaired += 1;
             continue;
         }
@@ -68,6 +77,7 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
             }
         }
     }
+    v.device.settings.progress.end();
     if a.json {
         let rows: Vec<_> = bad.iter().map(|(p, w)| json!({"path": p, "what": w})).collect();
         println!("{:#}", json!({"files": files, "changes": commits, "repaired": repaired, "bad": rows}));

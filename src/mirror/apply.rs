@@ -33,6 +33,7 @@ use crate::clock::{Clock, Random};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::Id;
+use crate::mirror::progress;
 use crate::state::{Row, State, Table, key};
 use crate::tree::{Node, Place};
 use std::rc::Rc;
@@ -78,6 +79,7 @@ pub fn apply<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>
     }
     let mut w = Work::new(d, skip);
     w.find_few()?;
+    w.d.settings.progress.expect(progress::Step::Decrypting, || w.left().map(|files| (files, 0)))?;
     w.quiet = true;
     w.directories()?;
     w.pass(Work::rename_file)?;

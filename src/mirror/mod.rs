@@ -17,6 +17,7 @@ pub mod overlay;
 pub mod packs;
 pub mod partial;
 pub mod paths;
+pub mod progress;
 pub mod restore;
 pub mod scan;
 pub mod sealed;
@@ -34,6 +35,7 @@ use crate::id::Id;
 use crate::path::RelPath;
 use crate::state::State;
 use crate::tree::Writer;
+use progress::Progress;
 
 /// One device: its seams, its keys, its settings.
 pub struct Device<F: Files, S: State, C: Clock, R: Random> {
@@ -82,6 +84,8 @@ pub struct Settings {
     /// Files written at or after this time are left for the next round, as if they had not changed: somebody may still
     /// be writing them. `None`: none are.
     pub settled_before: Option<Time>,
+    /// Who is told how far long work is.
+    pub progress: Progress,
 }
 
 impl Default for Settings {
@@ -94,6 +98,7 @@ impl Default for Settings {
             allowed: Vec::new(),
             segment: 20,
             settled_before: None,
+            progress: Progress::default(),
         }
     }
 }

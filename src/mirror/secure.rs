@@ -19,6 +19,7 @@ use crate::files::{Files, Kind};
 use crate::git::store::Expect;
 use crate::git::{Type, limit, object};
 use crate::id::{Id, Oid};
+use crate::mirror::progress::Step;
 use crate::path::printable;
 use crate::state::{Row, RowNode, State, Table, key};
 use crate::tree::{Node, Place};
@@ -226,13 +227,17 @@ impl<F: Files> Work<F> {
     fn contents<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
         let mut rows = Rows::of(Table::Next);
         let mut last_dir: Option<Id> = None;
+        d.settings.progress.expect(Step::Writing, || d.state.count(Table::Next).map(|(files, _, bytes)| (files, bytes)))?;
         while let Some(row) = rows.next(&d.state)? {
             if last_dir != Some(row.place.dir) {
                 last_dir = Some(row.place.dir);
                 self.keep(d, row.place.dir)?;
             }
             match row.here() {
-                Some(Node::File(_)) => self.file(d, &row)?,
+                Some(Node::File(v)) => {
+                    self.file(d, &row)?;
+                    d.settings.progress.did(Step::Writing, 1, v.size);
+                }
                 Some(Node::Dir { id, .. }) => self.keep(d, *id)?,
                 None => {}
             }

@@ -19,6 +19,7 @@ use crate::files::{Files, Open, Stat};
 use crate::git::object::TreeBuilder;
 use crate::git::{Type, limit};
 use crate::id::{Id, Oid};
+use crate::mirror::progress::Step;
 use crate::path::{Name, RelPath};
 use crate::state::{Row, RowNode, Seen, State, Table};
 use crate::tree::{FileKind, Node, Version};
@@ -45,8 +46,10 @@ pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
     let mut buffers = Buffers::default();
     let mut dir: Option<(Id, F::Dir, RelPath)> = None;
     let mut rows = Rows::of(Table::Scan);
+    d.settings.progress.expect(Step::Encrypting, || d.state.count(Table::Scan).map(|(files, _, bytes)| (files, bytes)))?;
     while let Some(row) = rows.next(&d.state)? {
         let (Some(Node::File(v)), Some(seen)) = (row.here(), &row.seen) else { continue };
+        d.settings.progress.did(Step::Encrypting, 1, if small::is_small(v.size) { v.size } else { 0 });
         if v.oid != Oid::ZERO {
             continue;
         }
@@ -305,6 +308,7 @@ fn seal_large<F: Files, S: State, C: Clock, R: Random>(
             return Ok(Reading::Changed);
         }
         left -= want;
+        d.settings.progress.did(Step::Encrypting, 0, want);
         let part = writer.segment(&buffers.plain, &mut buffers.object)?;
         let oid = packs.add(Type::Blob, &buffers.object)?;
         let (dir, leaf) = part.path();

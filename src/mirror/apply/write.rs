@@ -7,6 +7,7 @@ use crate::crypt::VaultKeys;
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::{Files, Open, Stat};
 use crate::git::store::Store;
+use crate::mirror::progress::Step;
 use crate::mirror::{Problem, content, paths};
 use crate::path::Name;
 use crate::state::{Intent, Row, RowNode, Seen, State, Table};
@@ -160,6 +161,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         let new = Row { place: place.clone(), node: RowNode::Here(Node::File(v.clone())), seen: Some(seen_of(&stat)) };
         self.staged.push(Staged { temporary, old, new });
         self.staged_bytes = self.staged_bytes.saturating_add(v.size);
+        self.d.settings.progress.did(Step::Decrypting, 1, v.size);
         match self.staged.len() >= BATCH || self.staged_bytes >= BATCH_BYTES {
             true => self.flush_staged(),
             false => Ok(()),

@@ -11,6 +11,7 @@ use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
 use crate::files::{Files, Kind, Stat};
 use crate::id::{Id, Oid};
+use crate::mirror::progress::Step;
 use crate::path::{Name, RelPath};
 use crate::state::{Row, RowNode, Seen, State, Table};
 use crate::tree::{FileKind, Node, Place, Version};
@@ -249,6 +250,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
                 }
                 self.out.files += 1;
                 self.out.bytes = self.out.bytes.saturating_add(stat.size);
+                self.d.settings.progress.did(Step::Looking, 1, 0);
                 self.file(place, &stat, disk, old)
             }
             Kind::Other => {
