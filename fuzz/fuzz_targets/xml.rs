@@ -14,6 +14,7 @@ fn config() -> Config {
         tls: None,
         trust: Trust::System,
         nameservers: vec![],
+            people: vec![],
         alsonotify: vec![],
         commands_from: vec![],
         priority: 0,

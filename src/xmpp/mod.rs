@@ -73,6 +73,8 @@ pub struct Config {
     pub trust: Trust,
     /// DNS servers that are asked for SRV; empty: those of `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
+    /// Accounts of other people whose devices have the vault: their notices are heard, and they hear ours.
+    pub people: Vec<BareJid>,
     /// People who are told by chat.
     pub alsonotify: Vec<BareJid>,
     /// Who, beside the account itself, may give commands.

@@ -251,6 +251,7 @@ impl Server {
             tls: None,
             trust: Trust::Roots(self.file("ca.crt")),
             nameservers: vec![],
+            people: vec![],
             alsonotify: vec![],
             commands_from: vec![],
             priority: 0,
