@@ -191,3 +191,30 @@ fn a_restarted_server_and_devices_that_were_offline() {
         assert_eq!(Device::online(server.config("alice", "pw-alice")).notice(), vec![3; 128], "{kind:?}");
     }
 }
+
+#[test]
+fn two_people_share_a_vault() {
+    for kind in BOTH {
+        let Some(server) = Server::new(kind) else { continue };
+        server.register("alice", "pw-alice");
+        server.register("bob", "pw-bob");
+        let person = |user: &str, other: &str| Config {
+            people: vec![jid::BareJid::new(&format!("{other}@xmpp.test")).unwrap()],
+            ..server.config(user, &format!("pw-{user}"))
+        };
+        let mut alice = Device::online(person("alice", "bob"));
+        let mut bob = Device::online(person("bob", "alice"));
+        // Neither has a node yet. With the first notice bob is let in, told so, and hears what is there.
+        alice.send(Command::Publish(vec![1; 128]));
+        assert_eq!(bob.notice(), vec![1; 128], "{kind:?}");
+        // His other device is told, too, although chats do not reach it.
+        let mut other = Device::online(Config { priority: -1, ..person("bob", "alice") });
+        assert_eq!(other.notice(), vec![1; 128], "{kind:?}");
+        alice.send(Command::Publish(vec![2; 128]));
+        assert_eq!((bob.notice(), other.notice()), (vec![2; 128], vec![2; 128]), "{kind:?}");
+        bob.send(Command::Publish(vec![3; 128]));
+        assert_eq!(alice.notice(), vec![3; 128], "{kind:?}");
+        bob.send(Command::Publish(vec![4; 128]));
+        assert_eq!((alice.notice(), other.notice()), (vec![4; 128], vec![3; 128]), "{kind:?}");
+    }
+}

@@ -23,12 +23,14 @@ fn config() -> Config {
         tls: None,
         trust: Trust::System,
         nameservers: Vec::new(),
+        people: vec!["friend@example.net".parse().expect("an address")],
         alsonotify: vec!["friend@example.net".parse().expect("an address")],
         commands_from: vec!["friend@example.net".parse().expect("an address")],
         priority: 0,
         compat: true,
         plain: true,
         node: "node".into(),
+        resource: None,
     }
 }
 

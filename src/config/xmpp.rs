@@ -19,6 +19,7 @@ const KEYS: &[&str] = &[
     "tls",
     "ca_file",
     "pin",
+    "people",
     "alsonotify",
     "commands_from",
     "priority",
@@ -45,6 +46,8 @@ pub struct Xmpp {
     pub ca_file: Option<PathBuf>,
     /// SHA-256 of the server's public key.
     pub pin: Option<[u8; 32]>,
+    /// Accounts of other people who have the vault.
+    pub people: Vec<BareJid>,
     /// Who is told by chat.
     pub alsonotify: Vec<BareJid>,
     /// Who may command, beside the account.
@@ -73,6 +76,7 @@ pub(super) const COMMENT: &str = "\n\
 # host = \"127.0.0.1\"            # only where DNS (SRV) does not say it; also port = 5222\n\
 # tls = \"starttls\"              # or \"direct\"; without it, what DNS says\n\
 # ca_file = \"~/ca.pem\"          # for a server of your own; or pin = \"sha256/...\"\n\
+# people = [\"friend@example.net\"]       # accounts of others who have this vault; they name yours\n\
 # alsonotify = [\"friend@example.net\"]   # people who are told by chat\n\
 # commands_from = []            # who may command this device by chat, beside the account itself\n\
 # priority = 0                  # -1 on a personal account, so that chats reach the phone\n\
@@ -93,6 +97,7 @@ impl Xmpp {
             tls: None,
             ca_file: None,
             pin: None,
+            people: Vec::new(),
             alsonotify: Vec::new(),
             commands_from: Vec::new(),
             priority: 0,
@@ -121,6 +126,7 @@ impl Xmpp {
                     Some(None) => c.add(span, "xmpp.pin is \"sha256/\" and 44 characters of base64"),
                     pin => x.pin = pin.flatten(),
                 },
+                "people" => x.people = addresses(c, &mut v, "xmpp.people"),
                 "alsonotify" => x.alsonotify = addresses(c, &mut v, "xmpp.alsonotify"),
                 "commands_from" => x.commands_from = addresses(c, &mut v, "xmpp.commands_from"),
                 "priority" => match v.as_integer().and_then(|n| i8::try_from(n).ok()) {
@@ -169,6 +175,7 @@ impl Xmpp {
             tls: self.tls,
             trust,
             nameservers: Vec::new(),
+            people: self.people.clone(),
             alsonotify: self.alsonotify.clone(),
             commands_from: self.commands_from.clone(),
             priority: self.priority,

@@ -73,6 +73,8 @@ pub struct Config {
     pub trust: Trust,
     /// DNS servers that are asked for SRV; empty: those of `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
+    /// Accounts of other people whose devices have the vault: their notices are heard, and they hear ours.
+    pub people: Vec<BareJid>,
     /// People who are told by chat.
     pub alsonotify: Vec<BareJid>,
     /// Who, beside the account itself, may give commands.
@@ -93,8 +95,9 @@ impl Config {
     /// True if another one leads to the same connection.
     pub fn same_as(&self, other: &Config) -> bool {
         let server = |c: &Config| (c.jid.clone(), c.host.clone(), c.port, c.tls, c.trust.clone(), c.nameservers.clone(), c.plain);
-        let said = |c: &Config| (c.priority, c.compat, c.alsonotify.clone(), c.commands_from.clone(), c.node.clone(), c.resource.clone());
-        server(self) == server(other) && said(self) == said(other) && self.password == other.password
+        let said = |c: &Config| (c.priority, c.compat, c.people.clone(), c.alsonotify.clone(), c.commands_from.clone());
+        let names = |c: &Config| (c.node.clone(), c.resource.clone());
+        server(self) == server(other) && said(self) == said(other) && names(self) == names(other) && self.password == other.password
     }
 }
 

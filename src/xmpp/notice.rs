@@ -1,10 +1,11 @@
 //! The notice's PEP node (XEP-0163, XEP-0060): private, persistent, one item.
 //!
 //! Its name is derived from a key and says nothing of the vault. Access is by whitelist: the account's own resources, nobody
-//! else. The payload is opaque here; whether it is genuine and new is for its reader to say.
+//! else, but for the accounts of those who share the vault, which are made members. The payload is opaque here; whether it is genuine and new is for its reader to say.
 
 use super::stanza::{self, CLIENT, DATA, NODE_CONFIG, NOTICE, PUBLISH_OPTIONS, PUBSUB, PUBSUB_EVENT, PUBSUB_OWNER, With, el};
 use data_encoding::BASE64;
+use jid::BareJid;
 use minidom::Element;
 
 /// The item: each notice takes the place of the one before.
@@ -47,10 +48,41 @@ pub fn configure(id: &str, node: &str) -> Element {
     stanza::iq("set", id, None, Some(pubsub))
 }
 
-/// Asks for the item.
-pub fn fetch(id: &str, node: &str) -> Element {
+/// Asks for the item, on our own account or another's.
+pub fn fetch(id: &str, of: Option<&str>, node: &str) -> Element {
     let items = el("items", PUBSUB, &[("node", node)]).with(el("item", PUBSUB, &[("id", ITEM)]));
-    stanza::iq("get", id, None, Some(el("pubsub", PUBSUB, &[]).with(items)))
+    stanza::iq("get", id, of, Some(el("pubsub", PUBSUB, &[]).with(items)))
+}
+
+/// Lets other accounts read the node (XEP-0060 8.9).
+pub fn grant(id: &str, node: &str, people: &[BareJid]) -> Element {
+    let mut all = el("affiliations", PUBSUB_OWNER, &[("node", node)]);
+    for person in people {
+        all.append_child(el("affiliation", PUBSUB_OWNER, &[("jid", person.as_str()), ("affiliation", "member")]));
+    }
+    stanza::iq("set", id, None, Some(el("pubsub", PUBSUB_OWNER, &[]).with(all)))
+}
+
+/// Says to another account that it may read the node now. A headline: who is offline asks when it comes, and needs no stored message.
+pub fn granted(to: &str, node: &str) -> Element {
+    el("message", CLIENT, &[("type", "headline"), ("to", to)]).with(el("granted", NOTICE, &[("node", node)]))
+}
+
+/// True if a message is [`granted`] of this node.
+pub fn is_granted(message: &Element, node: &str) -> bool {
+    message.get_child("granted", NOTICE).is_some_and(|g| g.attr("node") == Some(node))
+}
+
+/// Asks another account to tell `who` (XEP-0060 6.1).
+pub fn subscribe(id: &str, of: &str, node: &str, who: &str) -> Element {
+    let subscribe = el("subscribe", PUBSUB, &[("node", node), ("jid", who)]);
+    stanza::iq("set", id, Some(of), Some(el("pubsub", PUBSUB, &[]).with(subscribe)))
+}
+
+/// Takes that back (XEP-0060 6.2).
+pub fn unsubscribe(id: &str, of: &str, node: &str, who: &str) -> Element {
+    let unsubscribe = el("unsubscribe", PUBSUB, &[("node", node), ("jid", who)]);
+    stanza::iq("set", id, Some(of), Some(el("pubsub", PUBSUB, &[]).with(unsubscribe)))
 }
 
 /// The payload of a fetched item.

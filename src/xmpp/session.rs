@@ -36,6 +36,8 @@ enum Asked {
     Publish,
     Configure,
     Direct,
+    Grant,
+    Subscribe,
 }
 
 /// One account on one device, over all its connections.
@@ -44,7 +46,8 @@ pub struct Session {
     own: BareJid,
     me: Option<FullJid>,
     ids: u64,
-    asked: HashMap<String, Asked>,
+    /// By id: what, and of whom if not of our own account.
+    asked: HashMap<String, (Asked, Option<BareJid>)>,
     /// The server has no PEP: notices go from device to device.
     without_pep: bool,
     /// The newest notice, until the server has it.
@@ -55,6 +58,10 @@ pub struct Session {
     /// Resources of the account that are online, and whether they are ours (true) or a bot's of the compatible mode.
     peers: BTreeMap<String, bool>,
     greeted: bool,
+    /// Other people have been let in, on this connection.
+    granted: bool,
+    /// Other people who do not tell us yet: they may not have let us in.
+    unheard: Vec<BareJid>,
 }
 
 impl Session {
@@ -73,27 +80,32 @@ impl Session {
             seen: VecDeque::new(),
             peers: BTreeMap::new(),
             greeted: false,
+            granted: false,
+            unheard: Vec::new(),
         }
     }
 
     /// A connection is bound: presence, then the node's item, then what the server does not have yet.
     pub fn begin(&mut self, me: FullJid) -> Out {
         self.own = me.to_bare();
+        self.me = Some(me.clone());
         self.asked.clear();
         self.peers.clear();
         self.without_pep = false;
+        self.granted = false;
+        self.unheard = self.config.people.clone();
         let mut out = Out::default();
         out.events.push(Event::Online { me: me.to_string() });
         let caps = el("c", CAPS, &[("hash", "sha-1"), ("node", CLIENT_NODE), ("ver", &self.version())]);
         let priority = el("priority", CLIENT, &[]).text_of(&self.config.priority.to_string());
         out.stanzas.push(el("presence", CLIENT, &[]).with(priority).with(caps));
         let id = self.ask(Asked::Fetch);
-        out.stanzas.push(notice::fetch(&id, &self.config.node));
+        out.stanzas.push(notice::fetch(&id, None, &self.config.node));
+        out.stanzas.extend(self.subscribe());
         if self.config.compat && !self.greeted {
             self.greeted = true;
             out.stanzas.push(stanza::chat(self.own.as_str(), &compat::login(me.resource().as_str())));
         }
-        self.me = Some(me);
         self.publish(&mut out);
         out
     }
@@ -114,6 +126,35 @@ impl Session {
     pub fn ping(&mut self) -> Element {
         let id = self.ask(Asked::Ping);
         stanza::iq("get", &id, None, Some(el("ping", PING, &[])))
+    }
+
+    /// Asks those who do not tell us yet. Without a wake-up of its own: to be said when something else is.
+    pub fn subscribe(&mut self) -> Vec<Element> {
+        self.unheard.clone().into_iter().map(|person| self.subscribe_to(person)).collect()
+    }
+
+    fn subscribe_to(&mut self, person: BareJid) -> Element {
+        let id = self.ask_of(Asked::Subscribe, Some(person.clone()));
+        notice::subscribe(&id, person.as_str(), &self.config.node, &self.subscriber())
+    }
+
+    /// What is to be said before the connection is closed for good.
+    pub fn leave(&mut self) -> Vec<Element> {
+        if self.config.priority >= 0 {
+            return Vec::new();
+        }
+        let who = self.subscriber();
+        let one = |p: &BareJid| notice::unsubscribe("leave", p.as_str(), &self.config.node, &who);
+        self.config.people.iter().map(one).collect()
+    }
+
+    /// Whom others tell: the account, so that no resource has to tidy up after itself. What goes to the account does not reach resources
+    /// of negative priority (RFC 6121 8.5.2.1), so such a one is told by its full address, and takes that back when it leaves.
+    fn subscriber(&self) -> String {
+        match &self.me {
+            Some(me) if self.config.priority < 0 => me.to_string(),
+            _ => self.own.to_string(),
+        }
     }
 
     /// The agent wants something said. [`Command::Retry`] and [`Command::Stop`] are the connection's and nothing here. Offline
@@ -157,7 +198,7 @@ impl Session {
         };
         match (e.name(), e.attr("type")) {
             ("iq", Some("get" | "set")) => self.request(e, from.as_ref(), &mut out),
-            ("iq", Some("result" | "error")) if self.trusted(from.as_ref()) => self.answer(e, &mut out),
+            ("iq", Some("result" | "error")) => self.answer(e, from.as_ref(), &mut out),
             ("message", kind) if kind != Some("error") => self.message(e, from.as_ref(), &mut out),
             ("presence", kind) => self.presence(e, kind, from.as_ref(), &mut out),
             _ => {}
@@ -166,12 +207,16 @@ impl Session {
     }
 
     fn ask(&mut self, what: Asked) -> String {
+        self.ask_of(what, None)
+    }
+
+    fn ask_of(&mut self, what: Asked, whom: Option<BareJid>) -> String {
         if self.asked.len() >= ASKED {
             self.asked.clear();
         }
         self.ids = self.ids.wrapping_add(1);
         let id = format!("s{}", self.ids);
-        self.asked.insert(id.clone(), what);
+        self.asked.insert(id.clone(), (what, whom));
         id
     }
 
@@ -213,6 +258,15 @@ impl Session {
         out.stanzas.push(notice::publish(&self.carried_by, &self.config.node, &bytes));
     }
 
+    /// Lets other people in, once the node is there.
+    fn grant(&mut self, out: &mut Out) {
+        if !self.granted && !self.config.people.is_empty() {
+            self.granted = true;
+            let id = self.ask(Asked::Grant);
+            out.stanzas.push(notice::grant(&id, &self.config.node, &self.config.people));
+        }
+    }
+
     /// Without PEP. A device that is offline fetches when it comes.
     fn tell_devices(&mut self, bytes: &[u8], out: &mut Out) {
         let ours: Vec<String> = self.peers.iter().filter(|(_, ours)| **ours).map(|(r, _)| format!("{}/{r}", self.own)).collect();
@@ -223,19 +277,41 @@ impl Session {
         self.unconfirmed = None;
     }
 
-    fn answer(&mut self, e: &Element, out: &mut Out) {
+    fn answer(&mut self, e: &Element, from: Option<&Jid>, out: &mut Out) {
         let id = e.attr("id").unwrap_or_default();
-        let Some(asked) = self.asked.remove(id) else { return };
+        // Only whoever was asked can answer.
+        let right = self.asked.get(id).is_some_and(|(_, whom)| match whom {
+            Some(person) => from.is_some_and(|f| f == person),
+            None => self.trusted(from),
+        });
+        let Some((asked, whom)) = right.then(|| self.asked.remove(id)).flatten() else { return };
         let error = (e.attr("type") == Some("error")).then(|| stanza::condition(e));
         let missing = matches!(error.as_deref(), Some("feature-not-implemented" | "service-unavailable"));
         match (asked, error) {
             (Asked::Fetch, None) => {
+                if whom.is_none() {
+                    self.grant(out);
+                }
                 if let Some(bytes) = notice::fetched(e, &self.config.node) {
                     self.heard(bytes, out);
                 }
             }
-            (Asked::Fetch, Some(_)) => self.without_pep |= missing,
-            (Asked::Publish, None) if id == self.carried_by => self.unconfirmed = None,
+            (Asked::Fetch, Some(_)) if whom.is_none() => self.without_pep |= missing,
+            (Asked::Subscribe, None) => {
+                self.unheard.retain(|p| Some(p) != whom.as_ref());
+                let of = whom.as_ref().map(|p| p.to_string());
+                let id = self.ask_of(Asked::Fetch, whom);
+                out.stanzas.push(notice::fetch(&id, of.as_deref(), &self.config.node));
+            }
+            (Asked::Grant, None) => {
+                out.stanzas.extend(self.config.people.iter().map(|p| notice::granted(p.as_str(), &self.config.node)));
+            }
+            (Asked::Publish, None) => {
+                if id == self.carried_by {
+                    self.unconfirmed = None;
+                }
+                self.grant(out);
+            }
             (Asked::Publish, Some(why)) if id == self.carried_by => {
                 self.without_pep |= missing;
                 // The node stands there with other options (XEP-0060 7.1.5).
@@ -336,10 +412,14 @@ impl Session {
 
     fn message(&mut self, e: &Element, from: Option<&Jid>, out: &mut Out) {
         // Events of PEP come from the bare account (XEP-0163 4.3.1), so no other resource can make them up.
-        if from.is_none_or(|f| *f == self.own)
+        if from.is_none_or(|f| *f == self.own || self.config.people.iter().any(|p| f == p))
             && let Some(bytes) = notice::pushed(e, &self.config.node)
         {
             return self.heard(bytes, out);
+        }
+        let person = from.map(|f| f.to_bare()).filter(|p| self.unheard.contains(p));
+        if let Some(person) = person.filter(|_| notice::is_granted(e, &self.config.node)) {
+            return out.stanzas.push(self.subscribe_to(person));
         }
         let Some(from) = from.filter(|f| !self.is_me(Some(f)) && chat::may_command(f, &self.own, &self.config.commands_from)) else {
             return;

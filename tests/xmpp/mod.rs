@@ -251,12 +251,14 @@ impl Server {
             tls: None,
             trust: Trust::Roots(self.file("ca.crt")),
             nameservers: vec![],
+            people: vec![],
             alsonotify: vec![],
             commands_from: vec![],
             priority: 0,
             compat: false,
             plain: false,
             node: "urn:sharelock:node:5ca1ab1e".into(),
+            resource: None,
         }
     }
 }

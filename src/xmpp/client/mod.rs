@@ -11,6 +11,7 @@ use super::stream::{Happening, Stream};
 use super::{Command, Config, Event, Result, Trouble, compat};
 use connect::{Connected, broken, connect};
 use futures_rustls::client::TlsStream;
+use minidom::Element;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -231,7 +232,7 @@ impl Life {
                     }
                 }
                 Woke::Command(None | Some(Command::Stop)) => {
-                    link.farewell().await;
+                    link.farewell(self.session.leave()).await;
                     return Err(Stopped);
                 }
                 Woke::Command(Some(Command::Retry)) if !awaits => link.probe(&mut self.session),
@@ -290,11 +291,13 @@ impl Link {
         if !self.stream.request_ack() {
             self.stream.send(&session.ping());
         }
+        session.subscribe().iter().for_each(|e| self.stream.send(e));
         self.probed = true;
         self.quiet_since = Instant::now();
     }
 
-    async fn farewell(&mut self) {
+    async fn farewell(&mut self, last: Vec<Element>) {
+        last.iter().for_each(|e| self.stream.send(e));
         self.stream.send(&el("presence", CLIENT, &[("type", "unavailable")]));
         self.stream.close();
         let say = async {

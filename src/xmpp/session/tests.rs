@@ -13,12 +13,14 @@ fn config() -> Config {
         tls: None,
         trust: Trust::System,
         nameservers: vec![],
+        people: vec![],
         alsonotify: vec![BareJid::new("friend@e").unwrap()],
         commands_from: vec![BareJid::new("boss@e").unwrap()],
         priority: -1,
         compat: false,
         plain: false,
         node: "n".into(),
+        resource: None,
     }
 }
 
@@ -207,4 +209,50 @@ fn people_are_told_and_old_clients_understood() {
     // Without the mode none of this is understood.
     let mut s = session(config());
     assert_eq!(take(&mut s, &chat("pushed ssh://h/r.git")), (String::new(), vec![]));
+}
+
+#[test]
+fn people_who_share_the_vault_are_let_in_and_heard() {
+    let bob = BareJid::new("bob@e").unwrap();
+    let mut s = Session::new(Config { people: vec![bob.clone()], priority: 0, ..config() });
+    let said = |out: Vec<Element>| -> String { out.iter().map(|e| String::from_utf8(bytes(e)).unwrap()).collect() };
+    // Asked at once: s1 is the own item, s2 the subscription.
+    let begun = said(s.begin(FullJid::new("me@d/here").unwrap()).stanzas);
+    assert!(begun.contains("<subscribe ") && begun.contains("to='bob@e'") && begun.contains("jid='me@d'"), "{begun}");
+    // No node yet: nobody can be let in. After the first notice there is one.
+    assert_eq!(take(&mut s, &error("s1", "item-not-found")).0, "");
+    s.command(Command::Publish(vec![1]));
+    let id = s.carried_by.clone();
+    let granted = take(&mut s, &format!("<iq type='result' id='{id}'/>")).0;
+    assert!(granted.contains("affiliation='member'") && granted.contains("bob@e"), "{granted}");
+    let last = format!("<iq type='result' id='s{}'/>", s.ids);
+    let done = take(&mut s, &last).0;
+    assert!(done.contains("<granted ") && done.contains("to='bob@e'"), "{done}");
+    // He has not let us in: asked again when something else is said, and when he says that he has.
+    assert_eq!(take(&mut s, &error("s2", "forbidden").replace("<iq ", "<iq from='bob@e' ")).0, "");
+    assert!(said(s.subscribe()).contains("bob@e"));
+    let granted = |from: &str| format!("<message type='headline' from='{from}'><granted xmlns='{NOTICE}' node='n'/></message>");
+    assert_eq!(take(&mut s, &granted("stranger@e/x")).0, "");
+    assert!(take(&mut s, &granted("bob@e/x")).0.contains("<subscribe "));
+    let id = format!("s{}", s.ids);
+    for forged in ["", "from='stranger@e'", "from='bob@e/x'", "from='d'"] {
+        assert_eq!(take(&mut s, &format!("<iq type='result' id='{id}' {forged}/>")).0, "", "{forged}");
+    }
+    let fetch = take(&mut s, &format!("<iq type='result' id='{id}' from='bob@e'/>")).0;
+    assert!(fetch.contains("<items ") && fetch.contains("to='bob@e'"), "{fetch}");
+    assert!(s.subscribe().is_empty());
+    let item = format!(
+        "<iq type='result' id='s{}' from='bob@e'><pubsub xmlns='{PUBSUB}'><items node='n'><item id='current'><notice xmlns='{NOTICE}'>AQI=</notice></item></items></pubsub></iq>",
+        s.ids
+    );
+    assert_eq!(take(&mut s, &item).1, [Event::Notice(vec![1, 2])]);
+    assert_eq!(take(&mut s, &pushed("from='bob@e' type='headline'", "AwQ=")).1, [Event::Notice(vec![3, 4])]);
+    assert_eq!(take(&mut s, &pushed("from='bob@e/x'", "BQY=")).1, []);
+    assert!(s.leave().is_empty());
+    // At negative priority the account's address would not do.
+    let mut low = Session::new(Config { people: vec![bob], ..config() });
+    assert!(said(low.begin(FullJid::new("me@d/here").unwrap()).stanzas).contains("jid='me@d/here'"));
+    assert!(said(low.leave()).contains("<unsubscribe "));
+    // That does not let him command.
+    assert_eq!(take(&mut s, "<message from='bob@e/x' type='chat'><body>pause</body></message>"), (String::new(), vec![]));
 }
