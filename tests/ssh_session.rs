@@ -189,8 +189,10 @@ fn keys_are_exchanged_anew_in_the_middle_of_a_pack() {
     let (dir, head, _) = repository(48 << 20);
     let url = sshd.url(&dir.path().join(".git"));
     let mut got = Vec::new();
-    let settings = Settings { idle_timeout: 30, connect_timeout: 30, ..settings(&home) };
-    SshRemote::new(Url::parse(&url).unwrap(), settings, Box::new(Person::default())).fetch(&[head], &[], &mut got).unwrap();
+    let settings = sharelock::ssh::session::Settings { idle_timeout: 30, connect_timeout: 30, ..support::client::settings(&home) };
+    sharelock::ssh::remote::SshRemote::new(sharelock::ssh::url::Url::parse(&url).unwrap(), settings, Box::new(Person::default()))
+        .fetch(&[head], &[], &mut got)
+        .unwrap();
     let (pack, sum) = got.split_at(got.len() - 20);
     assert!(pack.len() > 48 << 20);
     assert_eq!(sha1::Sha1::digest(pack)[..], *sum);
