@@ -218,7 +218,7 @@ impl Standing {
             "agent": {
                 "running": !self.agent.is_null(), "pid": self.agent["pid"], "state": self.agent["state"],
                 "paused_until": self.agent["paused_until"].as_i64().map(|s| voice::iso(Time { s, ns: 0 })),
-                "version": self.agent["version"].as_str().unwrap_or(env!("CARGO_PKG_VERSION")), "watch": self.agent["watch"],
+                "version": self.agent["version"].as_str().unwrap_or(env!("CARGO_PKG_VERSION")), "watch": self.agent["watch"], "xmpp": self.agent["xmpp"],
             },
         });
         if all {

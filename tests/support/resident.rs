@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 /// `sharelock run` in the foreground, ended by its pid.
 pub struct Resident {
     child: Child,
+    log: std::path::PathBuf,
 }
 
 impl Resident {
@@ -14,7 +15,7 @@ impl Resident {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.path("agent.txt")).expect("a log");
         let mut command = home.command(["run", "--verbose"]);
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the program runs");
-        let mut agent = Resident { child };
+        let mut agent = Resident { child, log: home.path("agent.txt") };
         wait_for("the agent's socket", || {
             assert!(agent.child.try_wait().expect("a child").is_none(), "it ended: {}", Resident::log(home));
             home.path(".local/state/sharelock/agent.sock").exists()
@@ -56,5 +57,8 @@ impl Drop for Resident {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- an agent's log:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
     }
 }
