@@ -271,7 +271,7 @@ fn long_work_tells_how_far_it_is() {
     }
     std::fs::write(a.share("large"), support::noise(40_000_000, 3)).unwrap();
     let mut t = support::Terminal::start(&a, &["sync"]);
-    t.wait("password for the vault").line("secret").wait("\r\x1b[K").wait("in sync: 1,503 files");
+    t.wait("password for vault ~/share on alpha (checking takes about ").line("secret").wait("\r\x1b[K").wait("in sync: 1,503 files");
     assert_eq!(t.end(), 0);
     let text = t.text();
     let shown = text.split("\r\x1b[K").filter(|part| !part.is_empty()).collect::<Vec<_>>();

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::client::{Person, remote};
-use support::{Home, Pass, Sshd, between, git_ok, keygen};
+use support::{Home, Pass, Sshd, between, dribbling, git_ok, keygen};
 
 /// A server with an empty repository `v.git`.
 fn server(more: &str) -> (Sshd, String) {
@@ -240,4 +240,20 @@ fn keys_are_appended() {
     let home = let_in(&sshd, "restrict,command=\"exit 1\"");
     let e = remote(&home, &url, &Person::default()).authorize(line).unwrap_err();
     assert!(e.details().iter().any(|d| d == line), "{e}");
+}
+
+/// The end of a command may come at any moment, also between the reads of the two streams: whichever takes it in, nothing
+/// is waited for that has come already.
+#[test]
+fn the_end_of_a_command_is_heard_whenever_it_comes() {
+    let (sshd, _) = server("");
+    // Words on standard error, too: both streams are read.
+    let home = let_in(&sshd, "command=\"echo words >&2; exec sh -c \\\"$SSH_ORIGINAL_COMMAND\\\"\"");
+    let line = dribbling(sshd.port);
+    std::fs::write(home.path(".ssh/known_hosts"), sshd.known_by(line.port, "ed25519")).unwrap();
+    let mut r = remote(&home, &sshd.url_by(line.port, &sshd.dir.path().join("v.git")), &Person::default());
+    for n in 0..30 {
+        // What is missed is waited for until the limit, and is an error then.
+        r.refs().unwrap_or_else(|e| panic!("{n}: {e}"));
+    }
 }

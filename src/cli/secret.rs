@@ -122,7 +122,8 @@ pub fn unlock(places: &Places, args: &Secrets, config: Option<&Config>) -> Resul
     }
     let (_, cost) = keyfile::peek(&file)?;
     let wait = (u64::from(cost.memory) * u64::from(cost.passes) / 100_000).max(1);
-    let mut prompt = format!("password for the vault (checking takes about {wait} s):\n");
+    let which = config.map_or("".into(), |c| format!(" {} on {}", places.short(&c.share), c.device.as_str()));
+    let mut prompt = format!("password for vault{which} (checking takes about {wait} s):\n");
     for left in (0..TRIES).rev() {
         let typed = ask_hidden(&prompt)?;
         match keyfile::open(&file, &typed) {

@@ -95,7 +95,8 @@ pub fn let_in(remote: &mut SshRemote, name: &str, places: &Places, device: &str)
     eprintln!("the server does not let this device in yet (no SSH key of it is accepted)");
     eprintln!("do, on a device that has the vault (works on rsync.net too):");
     eprintln!("  sharelock remote authorize {name} '{line}'");
-    eprintln!("or add that key to ~/.ssh/authorized_keys on {}", remote.host());
+    let of = remote.user().map_or(String::new(), |user| format!(" of {user}"));
+    eprintln!("or add that key to ~/.ssh/authorized_keys{of} on {}", remote.host());
     if !secret::can_ask() {
         let e = Error::new(Kind::Unreachable, refused.what().to_string());
         let e = refused.details().iter().fold(e, |e, line| e.detail(line.clone()));

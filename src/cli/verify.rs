@@ -86,7 +86,9 @@ fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
     }
     if bad.is_empty() {
         if !a.json {
-            println!("{} decrypt and match, {} are sealed", voice::files(files), voice::plural(commits as u64, "change"));
+            let (files, changes) = (voice::files(files), voice::plural(commits as u64, "change"));
+            let files = if files == "1 file" { "1 file decrypts and matches".into() } else { format!("{files} decrypt and match") };
+            println!("{files}, {changes} {} sealed", if commits == 1 { "is" } else { "are" });
         }
         return Ok(0);
     }

@@ -30,6 +30,11 @@ impl SshRemote {
         &self.url.host
     }
 
+    /// The user there, if the URL says one.
+    pub fn user(&self) -> Option<&str> {
+        self.url.user.as_deref()
+    }
+
     fn exec(&mut self, command: &str) -> Result<Channel> {
         // A kept connection may have died while nobody looked: once more on a new one.
         if let Some(c) = &self.connection {

@@ -1,10 +1,9 @@
 //! Lines between a client and a server that a test can make bad.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 /// What becomes of bytes that came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,26 +75,18 @@ pub fn between(server: u16, rule: impl Fn(bool, u64) -> Pass + Send + Sync + 'st
     })
 }
 
-/// A line that gives on in one piece what the server says without a pause.
-pub fn gathering(server: u16, pause: Duration) -> Line {
+/// A line that gives on byte by byte what the server says: the client is woken in the middle of everything.
+pub fn dribbling(server: u16) -> Line {
     open(server, move |from, to, is_client, _, _| {
         if is_client {
             let _ = std::io::copy(from, to);
             return;
         }
-        let mut held = Vec::new();
+        let _ = to.set_nodelay(true);
         let mut buffer = [0u8; 4096];
-        loop {
-            let _ = from.set_read_timeout((!held.is_empty()).then_some(pause));
-            match from.read(&mut buffer) {
-                Ok(n @ 1..) => held.extend_from_slice(&buffer[..n]),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if to.write_all(&held).is_err() {
-                        return;
-                    }
-                    held.clear();
-                }
-                _ => return,
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            if buffer[..n].iter().any(|byte| to.write_all(&[*byte]).is_err()) {
+                return;
             }
         }
     })

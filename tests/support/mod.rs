@@ -12,7 +12,7 @@ mod terminal;
 #[allow(unused_imports)]
 pub use agent::Agent;
 #[allow(unused_imports)]
-pub use lines::{Line, Pass, between, gathering, says_only};
+pub use lines::{Line, Pass, between, dribbling, says_only};
 #[allow(unused_imports)]
 pub use resident::Resident;
 #[allow(unused_imports)]
