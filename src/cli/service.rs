@@ -2,12 +2,15 @@
 //!
 //! The files are those of `scripts/`, with the program's path and options put where they have an example.
 
+mod quote;
+
 use super::args::Secrets;
 use super::open;
 use super::places::{Places, private_dir};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use argh::FromArgs;
+use quote::{for_cron, for_desktop, for_shell, for_systemd, for_xml};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -332,51 +335,6 @@ fn cron_runs() -> bool {
     names.flatten().any(|comm| matches!(comm.trim(), "cron" | "crond" | "cronie"))
 }
 
-fn is_plain(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@:=".contains(&c))
-}
-
-/// sh(1): in single quotes.
-fn for_shell(word: &str) -> String {
-    if is_plain(word) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
-}
-
-/// crontab(5): as the shell's, and `%` would be a line's end.
-fn for_cron(word: &str) -> String {
-    for_shell(word).replace('%', "\\%")
-}
-
-/// systemd.service(5), "Command lines": in double quotes; `%` and `$` stand for something unless doubled.
-fn for_systemd(word: &str) -> String {
-    if is_plain(word) {
-        return word.into();
-    }
-    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$"))
-}
-
-/// Desktop Entry Specification, "The Exec key": in double quotes with `\` before four characters, `%` doubled; and `\`
-/// once more for the file.
-fn for_desktop(word: &str) -> String {
-    if is_plain(word) {
-        return word.into();
-    }
-    let mut out = String::from("\"");
-    for c in word.chars() {
-        match c {
-            '"' | '`' | '$' | '\\' => out.extend(['\\', c]),
-            '%' => out.push_str("%%"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out.replace('\\', "\\\\")
-}
-
-/// XML, between tags.
-fn for_xml(word: &str) -> String {
-    word.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,14 +355,5 @@ mod tests {
         for text in [s.unit(), s.desktop(), s.cron(), p] {
             assert!(!text.contains("local/bin/sharelock"), "an example is left: {text}");
         }
-    }
-
-    #[test]
-    fn quoting() {
-        assert_eq!(for_shell("it's"), "'it'\\''s'");
-        assert_eq!(for_systemd("a\"b\\c$d"), "\"a\\\"b\\\\c$$d\"");
-        assert_eq!(for_desktop("a$b"), "\"a\\\\$b\"");
-        assert_eq!(for_xml("a&<b>"), "a&amp;&lt;b&gt;");
-        assert_eq!([for_shell(""), for_systemd("/usr/bin/x")], ["''", "/usr/bin/x"]);
     }
 }
