@@ -156,3 +156,27 @@ fn without_inotify_auto_polls() {
     assert!(matches!(w.state().backend, Backend::Poll(why) if why.starts_with("watching does not work here")));
     assert!(Watcher::new(dir.path(), Choice::Inotify, POLL, skip_ours()).is_err());
 }
+
+#[test]
+fn without_descriptors_it_looks_again_later() {
+    // A process of its own: nobody else shall run out of them.
+    if !inside("without_descriptors_it_looks_again_later", &[], "ulimit -n 64") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = Watcher::new(dir.path(), Choice::Inotify, Duration::from_millis(30), skip_ours()).unwrap();
+    w.drain();
+    let all: Vec<fs::File> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    fs::create_dir_all(dir.path().join("new/sub")).unwrap();
+    assert_eq!(w.drain(), [super::dir("")]);
+    assert_eq!(w.state().watched, 1);
+    drop(all);
+    let start = Instant::now();
+    while w.state().watched < 3 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", w.state());
+        w.drain();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    fs::write(dir.path().join("new/sub/file"), "x").unwrap();
+    assert!(w.drain().contains(&super::dir("new/sub")));
+}
