@@ -152,7 +152,7 @@ def edit(seed, n, since, a, b, log):
     whatever the other side did to its file meanwhile: so what was written in this series is not chosen again on its own
     side, and no directory that holds such a file is deleted there."""
     n, since = int(n), float(since)
-    rnd = random.Random(int(seed))
+    rnd = random.Random(seed)
     done = []
     sides = []
     for root in (a, b):
