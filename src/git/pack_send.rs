@@ -41,12 +41,15 @@ impl<F: Files> PackSource for Objects<F> {
         let mut buffer = pack_header(self.objects()).to_vec();
         for oid in &self.oids {
             let (kind, content) = self.store.read_any(oid, limit::TREE)?;
-            encode(kind, &content, &mut buffer);
-            if buffer.len() >= 32 * 1024 {
-                sha.update(&buffer);
-                out.write_all(&buffer)?;
-                buffer.clear();
-            }
+            encode(kind, &content, &mut |piece| {
+                buffer.extend_from_slice(piece);
+                if buffer.len() >= 32 * 1024 {
+                    sha.update(&buffer);
+                    out.write_all(&buffer)?;
+                    buffer.clear();
+                }
+                Ok(())
+            })?;
         }
         sha.update(&buffer);
         out.write_all(&buffer)?;

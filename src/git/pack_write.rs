@@ -20,10 +20,12 @@ pub(super) fn pack_header(objects: u32) -> [u8; 12] {
 /// Number of a delta whose base is named by id.
 pub(super) const REF_DELTA: u8 = 7;
 
-/// Appends an entry: type and size, then the stored stream.
-pub(super) fn encode(kind: Type, content: &[u8], out: &mut Vec<u8>) {
-    head_of(kind.to_pack(), content.len() as u64, out);
-    zlib::store(content, out);
+/// Writes an entry in pieces: type and size, then the stored stream.
+pub(super) fn encode(kind: Type, content: &[u8], put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut head = Vec::new();
+    head_of(kind.to_pack(), content.len() as u64, &mut head);
+    put(&head)?;
+    zlib::store(content, put)
 }
 
 /// Appends type and size.
@@ -65,15 +67,12 @@ impl<F: Files> PackWriter<F> {
         if self.entries.contains(oid) {
             return Ok(());
         }
-        let begin = self.buffer.len();
-        encode(kind, content, &mut self.buffer);
-        let entry = &self.buffer[begin..];
-        self.entries.insert(Entry { oid: *oid, crc: crc32fast::hash(entry), offset: self.len });
-        self.len += entry.len() as u64;
-        if self.buffer.len() >= 128 * 1024 {
-            self.pack.file.write_all(&self.buffer)?;
-            self.buffer.clear();
-        }
+        let (begin, mut crc) = (self.len, crc32fast::Hasher::new());
+        encode(kind, content, &mut |piece| {
+            crc.update(piece);
+            self.put(piece)
+        })?;
+        self.entries.insert(Entry { oid: *oid, crc: crc.finalize(), offset: begin });
         Ok(())
     }
 
@@ -83,6 +82,7 @@ impl<F: Files> PackWriter<F> {
         let mut old = crc32fast::Hasher::new();
         let mut crc = crc32fast::Hasher::new();
         crc.update(head);
+        let begin = self.len;
         self.put(head)?;
         let mut at = e.offset;
         let mut chunk = [0u8; 16 * 1024];
@@ -101,13 +101,12 @@ impl<F: Files> PackWriter<F> {
         if old.finalize() != e.crc {
             return Err(Error::integrity(Class::Auth, format!("git object {} is damaged on this disk", e.oid)));
         }
-        let begin = self.len;
-        self.len += head.len() as u64 + end.saturating_sub(body);
         self.entries.insert(Entry { oid: e.oid, crc: crc.finalize(), offset: begin });
         Ok(())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.len += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= 128 * 1024 {
             self.pack.file.write_all(&self.buffer)?;

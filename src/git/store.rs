@@ -220,7 +220,12 @@ impl<F: Files> Store<F> {
 
     /// True if the repository has the object.
     pub fn contains(&self, oid: &Oid) -> Result<bool> {
-        Ok(self.find(oid)?.is_some() || self.loose(oid)?.is_some())
+        Ok(self.is_packed(oid)? || self.loose(oid)?.is_some())
+    }
+
+    /// True if it has the object in a pack, where all of ours are.
+    pub fn is_packed(&self, oid: &Oid) -> Result<bool> {
+        Ok(self.find(oid)?.is_some())
     }
 
     /// Gives a complete, synced temporary pack its name: the pack first, then its index, which makes it visible. Gives

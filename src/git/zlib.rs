@@ -11,17 +11,15 @@ pub fn stored_len(size: u64) -> u64 {
     2 + size.div_ceil(BLOCK as u64).max(1) * 5 + size + 4
 }
 
-/// Appends `content` as a zlib stream of stored blocks.
-pub fn store(content: &[u8], out: &mut Vec<u8>) {
-    out.reserve(stored_len(content.len() as u64) as usize);
-    out.extend_from_slice(&[0x78, 0x01]);
+/// Writes `content` as a zlib stream of stored blocks, in pieces of at most 64 KiB.
+pub fn store(content: &[u8], put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    put(&[0x78, 0x01])?;
     let mut rest = content;
     loop {
         let (block, tail) = rest.split_at(rest.len().min(BLOCK));
-        out.push(u8::from(tail.is_empty()));
-        out.extend_from_slice(&(block.len() as u16).to_le_bytes());
-        out.extend_from_slice(&(!(block.len() as u16)).to_le_bytes());
-        out.extend_from_slice(block);
+        let [a, b] = (block.len() as u16).to_le_bytes();
+        put(&[u8::from(tail.is_empty()), a, b, !a, !b])?;
+        put(block)?;
         rest = tail;
         if rest.is_empty() {
             break;
@@ -29,32 +27,46 @@ pub fn store(content: &[u8], out: &mut Vec<u8>) {
     }
     let mut adler = simd_adler32::Adler32::new();
     adler.write(content);
-    out.extend_from_slice(&adler.finish().to_be_bytes());
+    put(&adler.finish().to_be_bytes())
 }
 
-/// Reads a stored stream of exactly `size` bytes that begins `raw`; `None` if it is another kind of stream.
-pub fn unstore(raw: &[u8], size: usize, out: &mut Vec<u8>) -> Option<()> {
-    let mut rest = raw.strip_prefix(&[0x78, 0x01])?;
-    let begin = out.len();
+/// Turns a stored stream of exactly `size` bytes into its content, in place; `false` if `raw` begins with another kind of
+/// stream, and then it is left as it is.
+pub fn unstore(raw: &mut Vec<u8>, size: usize) -> bool {
+    let Some(blocks) = blocks(raw, size) else { return false };
+    let mut len = 0;
+    for block in blocks {
+        let n = block.len();
+        raw.copy_within(block, len);
+        len += n;
+    }
+    raw.truncate(len);
+    true
+}
+
+/// Where the blocks of a stored stream lie that have `size` bytes together.
+fn blocks(raw: &[u8], size: usize) -> Option<Vec<std::ops::Range<usize>>> {
+    raw.strip_prefix(&[0x78, 0x01])?;
+    let mut out = Vec::new();
+    let (mut at, mut sum) = (2, 0);
     loop {
-        let [flags @ (0 | 1), a, b, c, d, tail @ ..] = rest else { return None };
-        let len = u16::from_le_bytes([*a, *b]);
-        if len != !u16::from_le_bytes([*c, *d]) || tail.len() < usize::from(len) || out.len() - begin + usize::from(len) > size {
-            out.truncate(begin);
+        let [flags @ (0 | 1), a, b, c, d] = *raw.get(at..at + 5)? else { return None };
+        let len = u16::from_le_bytes([a, b]);
+        if len != !u16::from_le_bytes([c, d]) {
             return None;
         }
-        let (block, tail) = tail.split_at(usize::from(len));
-        out.extend_from_slice(block);
-        rest = tail;
-        if *flags == 1 {
-            break;
+        let block = at + 5..at + 5 + usize::from(len);
+        raw.get(block.clone())?;
+        at = block.end;
+        sum += block.len();
+        out.push(block);
+        if sum > size {
+            return None;
+        }
+        if flags == 1 {
+            return (sum == size).then_some(out);
         }
     }
-    if out.len() - begin != size {
-        out.truncate(begin);
-        return None;
-    }
-    Some(())
 }
 
 /// Inflates a stream that must give exactly `size` bytes; `more` gives further input (empty at the end). Stops at the

@@ -27,7 +27,8 @@ pub use recover::recover_intents;
 pub(crate) use write::{discard, temporary};
 
 use super::names::HeldBack;
-use super::paths::{self, Paths};
+use super::overlay::Overlay;
+use super::paths::Paths;
 use super::{Device, Problem};
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Kind, Result};
@@ -312,9 +313,9 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
         if self.problems > NAMED {
             return Ok(());
         }
-        let path = match paths::path(&self.d.state, Table::Head, place)? {
+        let path = match Overlay::HEAD.path(&self.d.state, place)? {
             Some(path) => Some(path),
-            None => paths::path(&self.d.state, Table::Anc, place)?,
+            None => Overlay::ANC.path(&self.d.state, place)?,
         };
         let what = match e.kind() {
             Kind::Full => "waits: no space left on this disk".into(),

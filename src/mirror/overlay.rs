@@ -13,6 +13,14 @@ const PAGE: usize = 256;
 /// Deeper than any tree that is written: a longer climb means that directories lie in each other.
 const DEEPEST: usize = 100_000;
 
+/// Refuses a climb from `id` that has come to this many steps.
+pub(super) fn check_depth(depth: usize, id: Id) -> Result<()> {
+    match depth > DEEPEST {
+        true => Err(Error::integrity(Class::Form, format!("directory {id} lies in itself"))),
+        false => Ok(()),
+    }
+}
+
 /// A durable table seen through a scratch table of differences; without one, the table as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlay {
@@ -66,9 +74,7 @@ impl Overlay {
             let Some(row) = self.dir(state, at)? else { return Ok(None) };
             at = row.place.dir;
             up.push(row);
-            if up.len() > DEEPEST {
-                return Err(Error::integrity(Class::Form, format!("directory {id} lies in itself")));
-            }
+            check_depth(up.len(), id)?;
         }
         up.reverse();
         Ok(Some(up))

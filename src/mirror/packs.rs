@@ -26,10 +26,10 @@ impl<F: Files> Packs<F> {
         Packs { store: store.clone(), open: None, written: 0 }
     }
 
-    /// Adds an object unless the repository has it.
+    /// Adds an object unless a pack of the repository has it. (A loose one of a user's own git may be packed once more.)
     pub fn add(&mut self, kind: Type, content: &[u8]) -> Result<Oid> {
         let oid = crate::git::object::id(kind, content);
-        if self.store.contains(&oid)? {
+        if self.store.is_packed(&oid)? {
             return Ok(oid);
         }
         let pack = match &mut self.open {

@@ -5,38 +5,17 @@
 //! ancestor: a directory, with this inode, under exactly this name. So no symlink and no directory that somebody has
 //! put there meanwhile is ever walked through.
 
-use crate::error::{Class, Error, Result};
+use super::overlay::{Overlay, check_depth};
+use crate::error::Result;
 use crate::files::{Files, Kind};
 use crate::id::Id;
-use crate::path::{Name, RelPath};
-use crate::state::{Row, State, Table};
-use crate::tree::Place;
+use crate::path::Name;
+use crate::state::State;
 use std::collections::HashMap;
 use std::io;
 
 /// Handles that are kept open at most; small, since some systems allow 256 for a process.
 const KEPT: usize = 64;
-
-/// Deeper than any tree that can be made: a longer climb means that directories lie in each other.
-const DEEPEST: usize = 100_000;
-
-/// The row of a directory; `None` if the table does not have it. The root has no row.
-pub fn directory<S: State>(state: &S, table: Table, id: Id) -> Result<Option<Row>> {
-    Ok(state.by_id(table, id)?.into_iter().find(|r| r.here().is_some_and(|n| n.is_dir())))
-}
-
-/// The path of a place in a table, for messages; `None` if a directory above is not in the table.
-pub fn path<S: State>(state: &S, table: Table, place: &Place) -> Result<Option<RelPath>> {
-    let mut up = vec![place.name.clone()];
-    let mut at = place.dir;
-    while at != Id::ROOT {
-        let Some(row) = directory(state, table, at)? else { return Ok(None) };
-        at = row.place.dir;
-        up.push(row.place.name);
-        check_depth(up.len(), at)?;
-    }
-    Ok(Some(up.iter().rev().fold(RelPath::root(), |p, n| p.join(n))))
-}
 
 /// True if `dir` is `above` or lies below it, in the ancestor.
 pub fn lies_in<S: State>(state: &S, dir: Id, above: Id) -> Result<bool> {
@@ -45,19 +24,12 @@ pub fn lies_in<S: State>(state: &S, dir: Id, above: Id) -> Result<bool> {
         if at == Id::ROOT {
             return Ok(false);
         }
-        let Some(row) = directory(state, Table::Anc, at)? else { return Ok(false) };
+        let Some(row) = Overlay::ANC.dir(state, at)? else { return Ok(false) };
         at = row.place.dir;
         depth += 1;
         check_depth(depth, at)?;
     }
     Ok(true)
-}
-
-fn check_depth(depth: usize, id: Id) -> Result<()> {
-    match depth > DEEPEST {
-        true => Err(Error::integrity(Class::Form, format!("directory {id} lies in itself"))),
-        false => Ok(()),
-    }
 }
 
 /// True if the directory has an entry with exactly these bytes as its name. Only a disk that folds names has to be
@@ -147,7 +119,7 @@ impl<F: Files> Paths<F> {
             let step = match self.known.get(&at) {
                 Some(k) => Step { id: at, parent: k.parent, name: k.name.clone(), shown: None, ino: Some(k.ino) },
                 None => {
-                    let Some(row) = directory(state, Table::Anc, at)? else { return Ok(None) };
+                    let Some(row) = Overlay::ANC.dir(state, at)? else { return Ok(None) };
                     let (ino, shown) = row.seen.map_or((None, None), |s| (Some(s.ino), s.name));
                     Step { id: at, parent: row.place.dir, name: row.place.name, shown, ino }
                 }

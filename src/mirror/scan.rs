@@ -22,6 +22,7 @@ mod list;
 pub(crate) mod tests;
 mod unsent;
 
+pub(super) use dirs::shown_name;
 pub use hold::hold;
 pub use unsent::{row_at, unsent};
 

@@ -66,7 +66,7 @@ pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
             leave(d, &row)?;
             continue;
         };
-        let on_disk = seen.name.as_ref().unwrap_or(&row.place.name).clone();
+        let on_disk = scan::shown_name(&row).clone();
         let (at, path) = (at.clone(), path.join(&row.place.name));
         match read_and_seal(d, packs, &mut buffers, &at, &on_disk, v, seen).map_err(|e| e.at(&path))? {
             Content::Sealed(v, seen) | Content::Same(v, seen) => {
@@ -88,8 +88,7 @@ fn open_scanned<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>,
     let (mut at, mut path) = (d.share.root(), RelPath::root());
     for row in up {
         path = path.join(&row.place.name);
-        let name = row.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&row.place.name);
-        at = match d.share.open_dir(&at, name.as_bytes()) {
+        at = match d.share.open_dir(&at, scan::shown_name(&row).as_bytes()) {
             Ok(dir) => dir,
             Err(e) => {
                 let e = Error::from(e);

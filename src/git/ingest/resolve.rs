@@ -189,7 +189,10 @@ impl<F: Files> Ingest<F> {
             let Some(first) = find(oid) else {
                 let (kind, content) = self.store.read_any(oid, limit::TREE)?;
                 let mut entry = Vec::new();
-                encode(kind, &content, &mut entry);
+                encode(kind, &content, &mut |piece| {
+                    entry.extend_from_slice(piece);
+                    Ok(())
+                })?;
                 self.pack.file.write_at(self.len, &entry)?;
                 self.items.push(Entry { oid: *oid, crc: crc32fast::hash(&entry), offset: self.len });
                 self.len += entry.len() as u64;

@@ -176,7 +176,8 @@ fn inflate_at<F: Files>(pack: &Pack<F>, body: u64, len: u64, want: usize, out: &
     if want as u64 == len && body + stored + 20 <= pack.size {
         let mut raw = vec![0u8; stored as usize];
         idx::read_exact(&pack.file, body, &mut raw)?;
-        if zlib::unstore(&raw, len as usize, out).is_some() {
+        if zlib::unstore(&mut raw, len as usize) {
+            *out = raw;
             return Ok(());
         }
         at += stored;

@@ -6,7 +6,8 @@ use crate::clock::{Clock, Random};
 use crate::error::Result;
 use crate::files::Files;
 use crate::id::Id;
-use crate::mirror::{Problem, paths};
+use crate::mirror::Problem;
+use crate::mirror::overlay::Overlay;
 use crate::state::{Intent, Row, Seen, State, Table};
 use crate::tree::planted::{self, Mistake};
 use crate::tree::{Node, Place};
@@ -87,7 +88,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             if self.tolerate(&place, removed)? != Some(true) || place.dir == Id::ROOT {
                 return Ok(());
             }
-            let Some(up) = paths::directory(&self.d.state, Table::Anc, place.dir)? else { return Ok(()) };
+            let Some(up) = Overlay::ANC.dir(&self.d.state, place.dir)? else { return Ok(()) };
             let above = self.d.state.get(Table::Head, &up.place)?;
             next = Some((up.place.clone(), up, above));
         }
@@ -111,7 +112,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => {
                 // Ignored files, or new ones: its row stays, so that it is not taken for a new directory.
-                let path = paths::path(&self.d.state, Table::Anc, &row.place)?;
+                let path = Overlay::ANC.path(&self.d.state, &row.place)?;
                 let what = "was deleted elsewhere and stays here: there are files in it that are not followed".into();
                 self.d.report.problems.push(Problem { path, what, remedy: None, note: true });
                 return Ok(false);

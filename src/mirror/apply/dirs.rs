@@ -7,7 +7,8 @@ use crate::clock::{Clock, Random};
 use crate::error::Result;
 use crate::files::{Files, Kind};
 use crate::id::Id;
-use crate::mirror::paths::{directory, exact, lies_in};
+use crate::mirror::overlay::Overlay;
+use crate::mirror::paths::{exact, lies_in};
 use crate::path::Name;
 use crate::state::{Row, RowNode, State, Table};
 use crate::tree::planted::{self, Mistake};
@@ -81,7 +82,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         if planted::is(Mistake::NoApplyRename) {
             return Ok(None);
         }
-        Ok(directory(&self.d.state, Table::Anc, id)?.filter(|row| row.place != *place))
+        Ok(Overlay::ANC.dir(&self.d.state, id)?.filter(|row| row.place != *place))
     }
 
     /// One rename of the whole directory, with everything in it.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::id::Id;
 use crate::mirror::content::Opened;
-use crate::mirror::paths::directory;
+use crate::mirror::overlay::Overlay;
 use crate::state::{Row, RowNode, State, Table};
 use crate::tree::merge::Same;
 use crate::tree::planted::{self, Mistake};
@@ -66,7 +66,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         let Some(v) = row.here().and_then(Node::file) else { return Ok(false) };
         let [to] = &self.file_rows(Table::Head, v.id)?[..] else { return Ok(false) };
         let dir = to.place.dir;
-        if self.d.state.get(Table::Anc, &to.place)?.is_some() || dir != Id::ROOT && directory(&self.d.state, Table::Anc, dir)?.is_none() {
+        if self.d.state.get(Table::Anc, &to.place)?.is_some() || dir != Id::ROOT && Overlay::ANC.dir(&self.d.state, dir)?.is_none() {
             return Ok(false);
         }
         Ok(self.renamed_from(v)?.is_some_and(|from| from.place == row.place))

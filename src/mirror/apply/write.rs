@@ -7,10 +7,11 @@ use crate::crypt::VaultKeys;
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::{Files, Open, Stat};
 use crate::git::store::Store;
+use crate::mirror::overlay::Overlay;
 use crate::mirror::progress::Step;
-use crate::mirror::{Problem, content, paths};
+use crate::mirror::{Problem, content};
 use crate::path::Name;
-use crate::state::{Intent, Row, RowNode, Seen, State, Table};
+use crate::state::{Intent, Row, RowNode, Seen, State};
 use crate::tree::planted::{self, Mistake};
 use crate::tree::{FileKind, Node, Place, Version};
 use std::io::{ErrorKind, Write};
@@ -307,7 +308,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     /// Reports data that was found under a temporary's name and has a name of its own now.
     pub(super) fn saved(&mut self, place: &Place, saved: &Name) -> Result<()> {
         let what = format!("was changed while it was replaced; the change is kept as {saved}");
-        let path = paths::path(&self.d.state, Table::Anc, place)?;
+        let path = Overlay::ANC.path(&self.d.state, place)?;
         self.d.report.problems.push(Problem { path, what, remedy: None, note: true });
         Ok(())
     }

@@ -145,7 +145,7 @@ impl<F: Files, S: State, C: Clock, R: Random> Walk<'_, F, S, C, R> {
 }
 
 /// The name of a row as the disk gives it.
-pub(super) fn shown_name(row: &Row) -> &Name {
+pub(in crate::mirror) fn shown_name(row: &Row) -> &Name {
     row.seen.as_ref().and_then(|s| s.name.as_ref()).unwrap_or(&row.place.name)
 }
 

@@ -36,8 +36,7 @@ pub fn unsent<F: Files, S: State>(share: &F, state: &S, config: &[String]) -> Re
         let mut rows = BTreeMap::new();
         if let Some(id) = id {
             for row in super::super::overlay::Overlay::ANC.list(state, id)? {
-                let name = row.seen.as_ref().and_then(|s| s.name.clone()).unwrap_or_else(|| row.place.name.clone());
-                rows.insert(name, row);
+                rows.insert(super::shown_name(&row).clone(), row);
             }
         }
         // What cannot be read counts as unchanged, as in the scan.
