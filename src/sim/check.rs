@@ -219,13 +219,13 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     if back.is_empty() {
         return Ok(());
     }
-    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed, and, where histories
-    // crossed, what stood at a name that was fought over (MERGE.md, 13).
-    let mut places: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
+    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed or whose directory became
+    // one with another, and, where histories crossed, what stood at a name that was fought over (MERGE.md, 13).
+    let mut places: BTreeMap<Id, BTreeSet<(&str, &Place)>> = BTreeMap::new();
     let mut copied: BTreeSet<[u8; 32]> = BTreeSet::new();
     for c in history.values() {
-        for (path, (_, v)) in &c.files {
-            places.entry(v.id).or_default().insert(path);
+        for (path, (place, v)) in &c.files {
+            places.entry(v.id).or_default().insert((path.as_str(), place));
             if history::is_copy(path) {
                 copied.insert(v.mac);
             }
