@@ -73,3 +73,36 @@ fn a_database_lost_after_a_kill_anywhere() {
         }
     }
 }
+
+/// A device is killed where it puts files in their places, and killed again where it finds that out: what was not put
+/// there counts as not put there, however often that is.
+#[test]
+fn killed_while_applying_and_while_recovering() {
+    for first in 1.. {
+        let mut killed = false;
+        for second in 1..6 {
+            let world = World::scripted(&[Traits::ALL; 2], 1).unwrap();
+            let a = world.user(0);
+            for (path, text) in [("a", "one"), ("b", "two")] {
+                a.write(path, text).unwrap();
+            }
+            (0..2).for_each(|i| world.sync(i).unwrap());
+            for (path, text) in [("a", "one, edited"), ("b", "two, edited"), ("c", "three"), ("d", "four"), ("e", "five")] {
+                a.write(path, text).unwrap();
+            }
+            world.sync(0).unwrap();
+            let want = a.tree();
+            killed = world.killed_in_share(1, first).unwrap();
+            world.killed_in_share(1, second).unwrap();
+            (0..2).for_each(|_| (0..2).for_each(|i| world.sync(i).unwrap()));
+            for i in 0..2 {
+                assert_eq!(world.user(i).tree(), want, "killed at {first}, then at {second}");
+            }
+            world.check().unwrap();
+        }
+        if !killed {
+            assert!(first > 5, "few steps: {first}");
+            break;
+        }
+    }
+}

@@ -35,6 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::Id;
 use crate::mirror::progress;
+use crate::path::Name;
 use crate::state::{Row, State, Table, key};
 use crate::tree::{Node, Place};
 use std::rc::Rc;
@@ -112,6 +113,8 @@ pub(crate) struct Work<'a, F: Files, S: State, C: Clock, R: Random> {
     /// Temporaries of this batch and their bytes.
     staged: Vec<Staged>,
     staged_bytes: u64,
+    /// Temporaries of ours that were not put in their places.
+    unwanted: Vec<(F::Dir, Name)>,
     /// Deletions of this batch.
     doomed: Vec<Row>,
     /// Directories whose entries have changed since the last commit.
@@ -143,6 +146,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             few: None,
             staged: Vec::new(),
             staged_bytes: 0,
+            unwanted: Vec::new(),
             doomed: Vec::new(),
             unsynced: Vec::new(),
             fresh: false,

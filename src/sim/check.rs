@@ -9,7 +9,7 @@ use crate::id::{Id, Oid};
 use crate::mirror::overlay::Overlay;
 use crate::mirror::{content, sealed, secure, worktree};
 use crate::state::{State, Table, key};
-use crate::tree::{FileKind, Node, Place, Version, conflict};
+use crate::tree::{FileKind, Node, Place, Version};
 use history::History;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,18 +219,15 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     if back.is_empty() {
         return Ok(());
     }
-    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed, and, where histories
-    // crossed, who wanted a name that was fought over (MERGE.md, 13).
-    let mut places: BTreeMap<Id, BTreeSet<&str>> = BTreeMap::new();
+    // Exempt, too: what became a conflict copy, every version of a file that was ever renamed or whose directory became
+    // one with another, and, where histories crossed, what stood at a name that was fought over (MERGE.md, 13).
+    let mut places: BTreeMap<Id, BTreeSet<(&str, &Place)>> = BTreeMap::new();
     let mut copied: BTreeSet<[u8; 32]> = BTreeSet::new();
-    let mut fought_over: BTreeSet<String> = BTreeSet::new();
     for c in history.values() {
         for (path, (place, v)) in &c.files {
-            places.entry(v.id).or_default().insert(path);
-            if let Some(told) = conflict::parse(&place.name) {
+            places.entry(v.id).or_default().insert((path.as_str(), place));
+            if history::is_copy(path) {
                 copied.insert(v.mac);
-                let dir = path.rsplit_once('/').map_or(String::new(), |(dir, _)| format!("{dir}/"));
-                fought_over.insert(format!("{dir}{}", told.original));
             }
         }
     }
@@ -241,7 +238,7 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
         });
         let Some((path, v)) = found else { continue };
         let renamed = places.get(&v.id).is_some_and(|p| p.len() > 1);
-        let fought = w.mode == Mode::Cross && fought_over.contains(path);
+        let fought = w.mode == Mode::Cross && history::fought_over(history, path, v);
         if !copied.contains(&v.mac) && !renamed && !fought {
             return Err(format!("back from the dead: {c}"));
         }

@@ -217,6 +217,9 @@ impl World {
             false => round::run(&mut d, &mut nodes),
         };
         self.depth.set(self.depth.get() - 1);
+        if self.trace {
+            eprintln!("  {} shows {:?}", NAMES[i], m.user.tree());
+        }
         if self.depth.get() == 0 {
             self.average.set((self.average.get() * 3 + self.verbs.get() - before) / 4);
         }

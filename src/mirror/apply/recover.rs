@@ -6,9 +6,9 @@ use super::write::{discard, is_temporary};
 use super::{SWEPT, Work};
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
-use crate::files::{Files, Kind};
+use crate::files::{Files, Kind, Stat};
 use crate::mirror::Device;
-use crate::state::{Intent, Row, State, Table};
+use crate::state::{Intent, Row, Seen, State, Table};
 use crate::tree::Place;
 
 /// Settles all intents, then removes temporaries that no intent names (only if the last application did not end, or the
@@ -24,9 +24,10 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     }
     let nothing = |_: &Place| false;
     let mut w = Work::new(d, &nothing);
+    let mut rest = unended;
     for (number, intent) in intents {
         match intent {
-            Intent::Put { temporary, row } => w.settle_put(&temporary, row)?,
+            Intent::Put { temporary, row } => rest |= w.settle_put(&temporary, row)?,
             Intent::Delete { place, seen } => {
                 let stat = match w.open(place.dir)? {
                     Some(at) => w.d.share.stat(&at, place.name.as_bytes())?,
@@ -43,7 +44,7 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
         w.uncommitted += 1;
     }
     w.commit()?;
-    if unended {
+    if rest {
         w.sweep()?;
         w.d.state.set_value(SWEPT, Some(b"1"))?;
         w.commit()?;
@@ -52,42 +53,45 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
 }
 
 impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
-    /// Was this temporary put in its place?
-    fn settle_put(&mut self, temporary: &Place, mut row: Row) -> Result<()> {
+    /// Was this temporary put in its place? True if it stays to be swept: one that has gone while its intent stands was
+    /// put there, so ours is not removed before the intent is, durably.
+    fn settle_put(&mut self, temporary: &Place, mut row: Row) -> Result<bool> {
         let old = self.d.state.get(Table::Anc, &row.place)?;
-        let Some(seen) = row.seen.clone() else { return Ok(()) };
+        let Some(seen) = row.seen.clone() else { return Ok(false) };
         // The directory is not where it was: it was moved or removed by the user, after or before our rename. The scan
         // finds what is there by its inode; the row as it is makes at most a needless copy of it.
-        let Some(at) = self.open(row.place.dir)? else { return Ok(()) };
+        let Some(at) = self.open(row.place.dir)? else { return Ok(false) };
         let files = self.d.share.clone();
         let tmp = files.stat(&at, temporary.name.as_bytes())?;
         let there = files.stat(&at, row.place.name.as_bytes())?;
-        let is_new = |s: &crate::files::Stat| s.ino == seen.ino && s.birth == seen.birth;
-        if tmp.as_ref().is_some_and(is_new) {
+        let is = |s: &Stat, seen: &Seen| s.ino == seen.ino && s.birth == seen.birth;
+        if let Some(s) = tmp.as_ref().filter(|s| is(s, &seen)) {
             // Not renamed yet: forget it.
-            let saved = discard(&files, &at, &temporary.name, &row.place.name, &[&seen])?;
-            self.touched(&at);
-            return saved.map_or(Ok(()), |name| self.saved(&row.place, &name));
+            return self.forget(&at, temporary, &row.place, s, &seen);
         }
+        let before = old.as_ref().and_then(|r| r.seen.as_ref());
         if tmp.is_some() {
             // Exchanged, and what came out was not yet looked at.
-            let before = old.as_ref().and_then(|r| r.seen.as_ref());
             let expected = tmp.as_ref().zip(before).is_some_and(|(s, seen)| same_but_ctime(s, seen));
             let ours = there.as_ref().is_some_and(|s| same_but_ctime(s, &seen));
             if !expected && ours && files.traits().exchange {
                 // The user's own change: it goes back, ours goes.
                 files.exchange(&at, temporary.name.as_bytes(), &at, row.place.name.as_bytes())?;
                 self.touched(&at);
-                let saved = discard(&files, &at, &temporary.name, &row.place.name, &[&seen])?;
-                return saved.map_or(Ok(()), |name| self.saved(&row.place, &name));
+                return Ok(true);
             }
             let known: Vec<_> = before.into_iter().collect();
             if let Some(name) = discard(&files, &at, &temporary.name, &row.place.name, &known)? {
                 self.saved(&row.place, &name)?;
             }
             self.touched(&at);
-        } else if old.as_ref().zip(there.as_ref()).is_some_and(|(old, s)| fits(s, old)) {
-            return Ok(()); // The old one stands there, unchanged: the rename was lost with the power.
+        } else if let (Some(old), Some(seen), Some(s)) = (&old, before, &there)
+            && is(s, seen)
+            && (s.birth.is_some() || fits(s, old))
+        {
+            // The old one stands there, perhaps with a change of the user's: the rename was lost with the power. (Without a
+            // birth time its inode may be a new file's.)
+            return Ok(false);
         }
         // It was renamed: the share has had it.
         if let (Some(s), Some(seen)) = (&there, &mut row.seen) {
@@ -96,7 +100,19 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             }
             seen.name = self.read_back(&at, &row.place)?;
         }
-        self.put(&row)
+        self.put(&row)?;
+        Ok(false)
+    }
+
+    /// A temporary of ours is not wanted: it is left to be swept (true), unless somebody has written to it.
+    fn forget(&mut self, at: &F::Dir, temporary: &Place, place: &Place, s: &Stat, seen: &Seen) -> Result<bool> {
+        if same_but_ctime(s, seen) {
+            return Ok(true);
+        }
+        let saved = discard(&self.d.share.clone(), at, &temporary.name, &place.name, &[])?;
+        self.touched(at);
+        saved.map_or(Ok(()), |name| self.saved(place, &name))?;
+        Ok(false)
     }
 
     /// Removes temporaries in all directories of the disk: the ancestor may be new, and know none of them.

@@ -204,11 +204,20 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                 self.d.state.remove_intent(n)?;
             }
         }
-        self.commit()
+        self.commit()?;
+        // Only now: a temporary that has gone while its intent stands was put in its place.
+        for (at, temporary) in std::mem::take(&mut self.unwanted) {
+            match self.d.share.unlink(&at, temporary.as_bytes()).map_err(Error::from) {
+                Err(e) if e.is_stopped() => return Err(e),
+                Err(_) => self.litter = true, // It is swept when that can be done.
+                Ok(()) => self.touched(&at),
+            }
+        }
+        Ok(())
     }
 
     /// Rechecks and renames one temporary; the row to set, or `None` if the place is not as expected and the temporary is
-    /// gone.
+    /// not wanted any more.
     fn put_in_place(&mut self, s: Staged) -> Result<Option<Row>> {
         let Staged { temporary, old, new: mut row } = s;
         let Some(at) = self.open(row.place.dir)? else {
@@ -233,8 +242,13 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                 return put.map(|_| None);
             }
             self.leave();
-            if let Some(saved) = discard(&files, &at, &temporary, &name, &[&seen])? {
-                self.saved(&row.place, &saved)?;
+            match files.stat(&at, temporary.as_bytes())? {
+                Some(s) if same_but_ctime(&s, &seen) => self.unwanted.push((at, temporary)),
+                _ => {
+                    if let Some(saved) = discard(&files, &at, &temporary, &name, &[])? {
+                        self.saved(&row.place, &saved)?;
+                    }
+                }
             }
             return self.tolerate(&row.place, put).map(|_| None);
         }

@@ -60,9 +60,27 @@ pub(super) fn all(w: &World, history: &History) -> Outcome {
 }
 
 /// True for a conflict copy's path.
-fn is_copy(path: &str) -> bool {
+pub(super) fn is_copy(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     Name::new(name.as_bytes()).is_some_and(|n| conflict::parse(&n).is_some())
+}
+
+/// True if two commits, neither of which has seen the other, have different contents at this path, one of them `v`'s.
+pub(super) fn fought_over(history: &History, path: &str, v: &Version) -> bool {
+    let at = |want: bool| {
+        let there = move |c: &Commit| c.files.get(path).is_some_and(|(_, x)| ((x.id, x.mac) == (v.id, v.mac)) == want);
+        history.iter().filter(move |(_, c)| there(c)).map(|(oid, _)| oid)
+    };
+    let contains = |head: &Oid, oid: &Oid| {
+        let (mut todo, mut met) = (vec![*head], BTreeSet::new());
+        while let Some(at) = todo.pop() {
+            if met.insert(at) {
+                todo.extend(history.get(&at).into_iter().flat_map(|c| &c.parents));
+            }
+        }
+        met.contains(oid)
+    };
+    at(true).any(|a| at(false).any(|b| !contains(a, b) && !contains(b, a)))
 }
 
 /// The same first and second give the same commit on every device; and where every device knows what it has stored,

@@ -142,7 +142,7 @@ impl World {
         let new = ledger.fresh(i);
         let what = self.next(4);
         if self.trace {
-            eprintln!("  user {}: newest {what} {p} {new}", NAMES[i]);
+            eprintln!("  user {}: newest {what} {p} {new} over {old:?}", NAMES[i]);
         }
         let done = match what {
             0 | 1 => u.rm(&p).is_some(),

@@ -169,9 +169,10 @@ impl World {
         self.due.borrow_mut().clear();
     }
 
-    /// The next round is ended by a kill at its `verb`-th verb.
-    pub(super) fn plan_kill(&self, verb: u64) {
-        self.due.borrow_mut().push(Due { left: verb, spot: Spot::Anywhere, event: Event::Kill });
+    /// The next round is ended by a kill at its `nth` verb, or at the `nth` that changes a name in the share.
+    pub(super) fn plan_kill(&self, nth: u64, in_share: bool) {
+        let spot = if in_share { Spot::Moved } else { Spot::Anywhere };
+        self.due.borrow_mut().push(Due { left: nth, spot, event: Event::Kill });
     }
 
     /// What happens during the next round of device `i`.

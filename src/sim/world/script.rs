@@ -27,8 +27,17 @@ impl World {
 
     /// A device syncs and is killed at a verb, counted from the start; false if its round had ended before.
     pub fn killed_sync(&self, device: usize, verb: u64) -> std::result::Result<bool, String> {
+        self.killed(device, verb, false)
+    }
+
+    /// The same, at the `nth` verb that changes a name in the share.
+    pub fn killed_in_share(&self, device: usize, nth: u64) -> std::result::Result<bool, String> {
+        self.killed(device, nth, true)
+    }
+
+    fn killed(&self, device: usize, nth: u64, in_share: bool) -> std::result::Result<bool, String> {
         self.unsure.set(false);
-        self.plan_kill(verb);
+        self.plan_kill(nth, in_share);
         let out = self.sync(device);
         self.due.borrow_mut().clear();
         out.map(|()| self.unsure.get())
