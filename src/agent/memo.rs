@@ -22,8 +22,8 @@ pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now:
             Some(_) => before["success"].clone(),
         };
         let error = n.error.as_ref().map(|e| (e.to_string(), e.exit_code()));
-        let new = json!({"success": success, "error": error, "head": n.head.map(|h| h.to_string())});
-        if times || before["error"] != new["error"] || before["head"] != new["head"] || before["success"].is_null() {
+        let new = json!({"success": success, "error": error});
+        if times || before["error"] != new["error"] || before["success"].is_null() {
             state.set_value(&name, Some(new.to_string().as_bytes()))?;
         }
     }
@@ -33,7 +33,7 @@ pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now:
     state.commit()
 }
 
-/// What was last heard of a node: `success` (seconds since 1970), `error` (text and exit code), `head`.
+/// What was last heard of a node: `success` (seconds since 1970), `error` (text and exit code).
 pub fn of_node<S: State>(state: &S, name: &str) -> Result<Value> {
     read(state, &format!("{NODE}{name}"))
 }

@@ -225,6 +225,11 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
 
     fn round(&mut self, work: Work) -> Vec<Event<Rm>> {
         let Some(o) = &mut self.open else { return Vec::new() };
+        // A notice costs a write: none is made where nobody would send it.
+        #[cfg(feature = "xmpp")]
+        let tells = matches!(o.account, Some(Ok(_)));
+        #[cfg(not(feature = "xmpp"))]
+        let tells = false;
         let d = &mut o.device;
         let started = System.now();
         d.settings.settled_before = work.only_settled.then(|| earlier(started, o.config.quiet));
@@ -239,7 +244,7 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
                 if out.commits > 0 || out.applied > 0 {
                     f.conflicts = self.site.conflicts(&d.state).ok();
                 }
-                if out.nodes.iter().any(|n| n.sent) {
+                if tells && out.nodes.iter().any(|n| n.sent) {
                     f.notice = notices::seal(d, out.head).unwrap_or_else(|e| {
                         log::warn!("the other devices are not told: {e}");
                         None

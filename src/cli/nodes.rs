@@ -83,7 +83,8 @@ fn at(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Re
         }
         let short = places.short(&path);
         let root = path.clone();
-        let open: Box<dyn Fn() -> Result<Disk> + Send> = Box::new(move || Disk::open(&root).map_err(Error::from));
+        let open: Box<dyn Fn() -> Result<Disk> + Send> = // Nothing is asked of it that a probe would tell, and a probe writes.
+            Box::new(move || Disk::open_unprobed(&root).map_err(Error::from));
         let remote = LocalRemote::new(short.clone(), open);
         return Ok((Which::Local(remote, path), short));
     }
