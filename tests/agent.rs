@@ -213,8 +213,16 @@ fn a_pause_holds_and_ends() {
     wait_for("the pause in status", || status(&two.a)["agent"]["state"] == "paused");
     wait_for("what waits in status", || status(&two.a)["pending"]["paths"][0] == "held");
     assert!(!two.b.share("held").exists());
+    let r = two.a.run(["wait"]);
+    assert_eq!((r.code, r.err.as_str()), (1, "sharelock: paused\n  nothing is lost: changes are noted\n  do: sharelock resume\n"));
+    // A round that somebody asks for comes all the same, and the pause goes on.
+    two.a.ok(["sync"]);
+    wait_for("what was asked for, on beta", || two.b.share("held").exists());
+    assert_eq!(status(&two.a)["agent"]["state"], "paused");
+    two.a.write("still held", "x");
+    wait_for("what waits in status", || status(&two.a)["pending"]["paths"][0] == "still held");
     two.a.ok(["resume"]);
-    wait_for("the held file on beta", || two.b.share("held").exists());
+    wait_for("what was held, on beta", || two.b.share("still held").exists());
     assert_eq!(two.a.run(["pause", "--for", "later"]).code, 2);
     two.a.ok(["pause", "--for", "1s"]);
     two.a.write("later", "y");
@@ -324,6 +332,37 @@ fn secure_changed_by_others_is_seen() {
     // A `git pull` by hand into secure.
     git_ok(&two.a.path("secure"), &["pull", "-q", &two.node(), "main"]);
     wait_for("the file in share", || has(&two.a, "by hand", "carried on a stick"));
+}
+
+#[test]
+fn a_conflict_is_told_on_the_desktop_in_one_sentence_and_no_shell_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let two = Two::new();
+    let config = two.a.path(".config/sharelock/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("notify = [\"log\"]", "notify = [\"desktop\"]");
+    std::fs::write(&config, text).unwrap();
+    let bin = two.a.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = bin.join("notify-send");
+    std::fs::write(&program, "#!/bin/sh\nfor a in \"$@\"; do printf '%s\\n' \"$a\"; done >>\"$HOME/told\"\n").unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let name = "$(touch evil) <b>.txt";
+    two.a.write(name, "first");
+    two.a.ok(["sync"]);
+    two.b.ok(["sync"]);
+    two.b.write(name, "beta's");
+    two.b.ok(["sync"]);
+    two.a.write(name, "alpha's");
+    let _a = Resident::start_with(&two.a, |c| {
+        c.env("PATH", path);
+    });
+    wait_for("the notification", || two.a.path("told").exists());
+    wait_for("all of it", || std::fs::read_to_string(two.a.path("told")).unwrap().lines().count() >= 4);
+    let told = std::fs::read_to_string(two.a.path("told")).unwrap();
+    let want = "$(touch evil) &lt;b&gt;.txt was changed on two devices at once; both versions are kept";
+    assert_eq!(told, format!("--app-name=sharelock\n--\nsharelock\n{want}\n"));
+    assert!(!two.a.share("evil").exists() && !Path::new("evil").exists());
 }
 
 #[test]

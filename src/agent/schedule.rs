@@ -24,6 +24,9 @@ impl Default for Timing {
 const PATIENCE: u64 = 5;
 /// The longest wait before a round that left something is repeated.
 const LONGEST: u64 = 60_000;
+/// Changes in secure that come while a round runs, or just after it, are nearly always its own: they are looked at when
+/// there is time.
+const ECHO: u64 = 2000;
 
 /// What a round has to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +64,9 @@ struct Burst {
 pub struct Schedule {
     timing: Timing,
     burst: Option<Burst>,
-    secure: bool,
+    /// When secure is to be looked at, and when it first changed.
+    secure: Option<(u64, u64)>,
+    ended: Option<u64>,
     /// A round of everything, now.
     all: bool,
     /// The nodes are asked now.
@@ -71,13 +76,27 @@ pub struct Schedule {
     again: Option<(u64, u64)>,
     /// `Some(None)`: until somebody says `resume`.
     paused: Option<Option<u64>>,
+    /// The next round comes in spite of a pause.
+    forced: bool,
     busy: bool,
 }
 
 impl Schedule {
     /// Begins with a round of everything.
     pub fn new(timing: Timing) -> Schedule {
-        Schedule { timing, burst: None, secure: false, all: true, ask: true, poll_at: None, again: None, paused: None, busy: false }
+        Schedule {
+            timing,
+            burst: None,
+            secure: None,
+            ended: None,
+            all: true,
+            ask: true,
+            poll_at: None,
+            again: None,
+            paused: None,
+            forced: false,
+            busy: false,
+        }
     }
 
     /// The configuration was read again.
@@ -91,16 +110,24 @@ impl Schedule {
         b.last = now;
     }
 
-    /// Something changed in secure that we have not written.
+    /// Something changed in secure; most of the time we have written it ourselves.
     pub fn secure_changed(&mut self, now: u64) {
-        self.secure = true;
-        self.share_changed(now);
+        let echo = self.busy || self.ended.is_some_and(|t| now < t + self.timing.quiet * PATIENCE);
+        let first = self.secure.map_or(now, |(_, first)| first);
+        let delay = if echo { self.timing.quiet.max(ECHO) } else { self.timing.quiet };
+        self.secure = Some(((now + delay).min(first + self.timing.max_delay.max(delay)), first));
     }
 
     /// Look at everything, at once: `sync`, a start, a watcher that lost events.
     pub fn everything(&mut self) {
         self.all = true;
         self.ask = true;
+    }
+
+    /// As [`Schedule::everything`], and in spite of a pause, which then goes on: somebody asks for a round.
+    pub fn force(&mut self) {
+        self.everything();
+        self.forced = true;
     }
 
     /// Ask the nodes at once: a notice, a network that came back, the machine woke up.
@@ -127,19 +154,20 @@ impl Schedule {
 
     /// True if changes wait for a round.
     pub fn has_changes(&self) -> bool {
-        self.burst.is_some() || self.all
+        self.burst.is_some() || self.all || self.again.is_some()
     }
 
     /// A round begins: what it takes is no longer due.
     pub fn begin(&mut self, now: u64, work: Work) {
         self.busy = true;
+        self.forced = false;
         self.ask = false;
         self.again = None;
         if work.share && work.secure {
             self.all = false;
         }
         if work.secure {
-            self.secure = false;
+            self.secure = None;
         }
         if work.share {
             match &mut self.burst {
@@ -152,6 +180,7 @@ impl Schedule {
     /// A round is over. `again`: it left something; `polls`: there are nodes to ask; `jitter`: 0..=255, any.
     pub fn end(&mut self, now: u64, again: bool, waited: u64, polls: bool, jitter: u8) {
         self.busy = false;
+        self.ended = Some(now);
         if again && self.burst.is_none() {
             let wait = (waited * 2).clamp(self.timing.quiet.max(500), LONGEST);
             self.again = Some((now + wait, wait));
@@ -174,23 +203,28 @@ impl Schedule {
         if self.busy {
             return Due::Never;
         }
-        if let Some(until) = self.paused {
+        if let Some(until) = self.paused.filter(|_| !self.forced) {
             return until.map_or(Due::Never, Due::At);
         }
         if self.all {
             return Due::Now(Work { share: true, secure: true, only_settled: false });
         }
-        let mut soonest: Option<u64> = None;
+        let mut soonest: Option<u64> = self.secure.map(|(at, _)| at);
+        let secure = soonest.is_some_and(|at| at <= now);
         if let Some(b) = self.burst {
             let whole = (b.last + self.timing.quiet).min(b.first + self.timing.max_delay);
             let settled = b.taken + self.timing.quiet * PATIENCE;
             if whole <= now {
-                return Due::Now(Work { share: true, secure: self.secure, only_settled: false });
+                return Due::Now(Work { share: true, secure, only_settled: false });
             }
             if settled <= now {
-                return Due::Now(Work { share: true, secure: self.secure, only_settled: true });
+                return Due::Now(Work { share: true, secure, only_settled: true });
             }
-            soonest = Some(whole.min(settled));
+            let at = whole.min(settled);
+            soonest = Some(soonest.map_or(at, |s| s.min(at)));
+        }
+        if secure {
+            return Due::Now(Work { share: false, secure, only_settled: false });
         }
         if self.ask {
             return Due::Now(Work::default());
@@ -336,6 +370,45 @@ mod tests {
         assert_eq!(s.next(1_000_000), Due::Never);
         s.resume();
         assert!(matches!(s.next(1_000_000), Due::Now(_)));
+    }
+
+    #[test]
+    fn a_round_that_is_asked_for_comes_in_a_pause_and_does_not_end_it() {
+        let mut s = settled();
+        s.pause(None);
+        s.force();
+        assert_eq!(s.next(1), Due::Now(ALL));
+        s.begin(1, ALL);
+        s.end(2, false, 0, true, 0);
+        assert_eq!(s.next(1_000_000), Due::Never);
+    }
+
+    #[test]
+    fn an_echo_in_secure_waits_and_a_change_by_others_does_not() {
+        const SECURE: Work = Work { share: false, secure: true, only_settled: false };
+        let mut s = settled();
+        s.secure_changed(5000);
+        assert_eq!(s.next(5000), Due::At(5200));
+        assert_eq!(s.next(5200), Due::Now(SECURE));
+        s.begin(5200, SECURE);
+        s.secure_changed(5300);
+        s.end(5400, false, 0, true, 0);
+        s.secure_changed(5500);
+        assert_eq!(s.next(5500), Due::At(7500));
+        // Share does not wait for it.
+        s.share_changed(5600);
+        assert_eq!(s.next(5800), Due::Now(SHARE));
+        s.begin(5800, SHARE);
+        s.end(5900, false, 0, true, 0);
+        assert_eq!(s.next(7500), Due::Now(SECURE));
+        // Written all the time, it is looked at all the same.
+        s.begin(7500, SECURE);
+        s.end(7500, false, 0, true, 0);
+        let late = (9000..40_000).step_by(100).find(|t| {
+            s.secure_changed(*t);
+            matches!(s.next(*t), Due::Now(w) if w.secure)
+        });
+        assert_eq!(late, Some(19_000));
     }
 
     #[test]

@@ -302,7 +302,8 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
             return Ok(0);
         }
         if v["done"] == false {
-            return Err(Error::failed(v["why"].as_str().unwrap_or("it was not done").to_string()));
+            let e = Error::failed(v["why"].as_str().unwrap_or("it was not done").to_string()).detail("nothing is lost: changes are noted");
+            return Err(v["remedy"].as_str().into_iter().fold(e, |e, r| e.remedy("do", r)));
         }
         if away.is_empty() {
             away = names("away");

@@ -12,8 +12,14 @@ pub struct Resident {
 impl Resident {
     /// Started, and answering on its socket.
     pub fn start(home: &Home) -> Resident {
+        Resident::start_with(home, |_| ())
+    }
+
+    /// With more in its environment.
+    pub fn start_with(home: &Home, more: impl FnOnce(&mut std::process::Command)) -> Resident {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(home.path("agent.txt")).expect("a log");
         let mut command = home.command(["run", "--verbose"]);
+        more(&mut command);
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the program runs");
         let mut agent = Resident { child, log: home.path("agent.txt") };
         wait_for("the agent's socket", || {

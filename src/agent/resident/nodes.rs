@@ -1,0 +1,104 @@
+//! Rounds that are over, and storage nodes that come and go.
+
+use super::*;
+
+impl<Rm: Remote + Send + 'static> Agent<Rm> {
+    pub(super) fn finished(&mut self, mut f: Finished) {
+        let now = self.now();
+        self.busy = false;
+        let at = System.now();
+        for n in &f.nodes {
+            let node = self.nodes.entry(n.name.clone()).or_default();
+            node.head = n.head.or(node.head);
+            node.error.clone_from(&n.error);
+            if n.error.is_none() {
+                node.success = Some(at);
+                node.backoff.succeeded();
+            }
+        }
+        if let Some(e) = &f.error {
+            log::error!("{e}");
+        }
+        if f.commits > 0 || f.applied > 0 {
+            log::info!("{} taken in, {} written", if f.commits > 0 { "changes" } else { "nothing" }, f.applied);
+        }
+        self.devices.extend(std::mem::take(&mut f.devices));
+        #[cfg(feature = "xmpp")]
+        self.announce(&mut f);
+        if let Some(c) = f.conflicts.take() {
+            self.conflicts = c;
+        }
+        let polls = self.nodes.values().any(|n| n.away.is_none());
+        self.schedule.end(now, f.again, self.waited, polls, jitter());
+        self.latest = f;
+        self.answer_waiting();
+        self.tell();
+    }
+
+    /// A node is left alone for a while, then asked by a thread of its own, so that it holds nobody up.
+    pub(super) fn away(&mut self, mut node: Box<StorageNode<Rm>>, error: Error) {
+        let Some(known) = self.nodes.get_mut(&node.name) else { return };
+        let mut wait = known.backoff.failed(jitter());
+        if error.kind() != Kind::Unreachable {
+            wait = wait.max(REFUSED);
+        }
+        log::info!("{} is left alone for {} s: {error}", node.name, wait.div_ceil(1000));
+        known.error = Some(error);
+        let (nudge, nudged) = smol::channel::bounded(1);
+        known.away = Some(nudge);
+        let events = self.events.clone();
+        self.spawn(async move {
+            let timer = async {
+                smol::Timer::after(Duration::from_millis(wait)).await;
+                true
+            };
+            // An error: the configuration was read again, and has the node opened anew.
+            if !smol::future::or(timer, async { nudged.recv().await.is_ok() }).await {
+                return;
+            }
+            let asking = std::thread::Builder::new().name("probe".into()).stack_size(STACK).spawn(move || {
+                let answer = node.remote.refs();
+                let _ = events.send_blocking(Event::Tried(node, answer.err()));
+            });
+            if let Err(e) = asking {
+                log::error!("can't start a thread: {e}");
+            }
+        });
+    }
+
+    pub(super) fn back(&mut self, node: Box<StorageNode<Rm>>) {
+        let name = node.name.clone();
+        let Some(known) = self.nodes.get_mut(&name) else { return };
+        if known.away.take().is_none() {
+            return; // It was opened anew meanwhile.
+        }
+        log::info!("{name} answers again");
+        self.job(Job::Back(node));
+        self.heard_of(&name);
+        self.schedule.ask_nodes();
+    }
+
+    /// All nodes that are away are asked now.
+    pub(super) fn nudge(&self) -> BTreeSet<String> {
+        let mut asked = BTreeSet::new();
+        for (name, n) in &self.nodes {
+            if let Some(away) = &n.away {
+                // Full: it has been asked already.
+                let _ = away.try_send(());
+                asked.insert(name.clone());
+            }
+        }
+        asked
+    }
+
+    /// A node that somebody waits for has answered, or not.
+    pub(super) fn heard_of(&mut self, name: &str) {
+        let mut go = false;
+        for w in self.waiting.iter_mut().filter(|w| !w.began) {
+            go |= w.awaiting.remove(name) && w.awaiting.is_empty();
+        }
+        if go {
+            self.schedule.force();
+        }
+    }
+}
