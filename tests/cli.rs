@@ -465,3 +465,76 @@ fn a_wrong_configuration_is_named_by_line() {
     let r = a.run(["status"]);
     assert!(r.code == 2 && r.err.contains("lean"), "{}", r.err);
 }
+
+#[test]
+fn what_dvcs_autosync_had_is_taken_over() {
+    let a = Home::new();
+    let old = a.path("amw");
+    std::fs::create_dir_all(old.join(".git")).unwrap();
+    std::fs::create_dir_all(old.join("src/packages")).unwrap();
+    for (name, content) in [(".git/HEAD", "ref: x"), ("src/packages/big", "x"), ("letter", "dear")] {
+        std::fs::write(old.join(name), content).unwrap();
+    }
+    let file = a.path(".autosync");
+    let init = |more: &[&str]| {
+        let rk = a.path("rk").display().to_string();
+        let mut args = vec!["init", "--device", "alpha", "--recovery-key-out", &rk, "--import-autosync"];
+        let file = file.display().to_string();
+        args.push(&file);
+        args.extend(more);
+        a.run(args)
+    };
+    std::fs::write(&file, "[autosync]\npath = ~/amw\nreadfrequency = now and then\n").unwrap();
+    let r = init(&[]);
+    assert_eq!((r.code, r.out.as_str()), (2, ""), "{}", r.err);
+    assert_eq!(r.err, "sharelock: ~/.autosync:3: autosync.readfrequency is a number of seconds\n  nothing was changed\n");
+    std::fs::write(&file, b"[autosync]\npath = \xff\n").unwrap();
+    assert!(init(&[]).err.starts_with("sharelock: ~/.autosync:2: this is no UTF-8 text\n"));
+    assert!(!a.path(".config").exists(), "nothing was changed");
+    std::fs::write(
+        &file,
+        "[autosync]\npath = ~/amw\npidfile = ~/.autosync.pid\nsyncmethod = xmpp\nreadfrequency = 5\nignorepath = src/packages\n\
+         notifymethod = none\n[dvcs]\npushcmd = git push\n[xmpp]\nusername = me@example.org\npassword = geheim\n",
+    )
+    .unwrap();
+    let r = init(&[]);
+    assert_eq!(r.code, 0, "{}", r.err);
+    for line in [
+        "from ~/.autosync:\n",
+        "\n  autosync.path           share = \"~/amw\"\n",
+        "\n  autosync.pidfile        not needed: ",
+        "\n  autosync.readfrequency  quiet = \"5s\" (",
+        "\n  autosync.ignorepath     ignore = [\"/src/packages\"]\n",
+        "\n  dvcs.pushcmd            not needed: ",
+        "\n  ~/amw has a .git: added to ignore",
+    ] {
+        assert!(r.err.contains(line), "{line}: {}", r.err);
+    }
+    assert!(!r.err.contains("geheim") && !r.out.contains("geheim"));
+    let config = a.path(".config/sharelock/config.toml");
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(&config).unwrap();
+    for line in ["quiet = \"5s\"", "notify = [\"none\"]", "ignore = [\"/src/packages\", \"/.git\"]"] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
+    #[cfg(feature = "xmpp")]
+    for line in ["jid = \"me@example.org\"", "password = \"geheim\""] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
+    let log = a.ok(["status", "--json"]);
+    let v: serde_json::Value = serde_json::from_str(&log).unwrap();
+    assert_eq!(v["files"], 1, "the letter, and nothing of .git and src/packages: {log}");
+}
+
+#[test]
+fn what_encfs_has_encrypted_is_not_encrypted_again() {
+    let a = Home::new();
+    std::fs::create_dir(a.path("amw")).unwrap();
+    std::fs::write(a.path("amw/.encfs6.xml"), "<x/>").unwrap();
+    std::fs::write(a.path(".autosync"), "[autosync]\npath = ~/amw\n").unwrap();
+    let (rk, file) = (a.path("rk").display().to_string(), a.path(".autosync").display().to_string());
+    let r = a.run(["init", "--device", "alpha", "--recovery-key-out", &rk, "--import-autosync", &file]);
+    assert!(r.code == 0 && r.err.contains("autosync.path  not taken over: EncFS"), "{}", r.err);
+    assert!(a.path("share/.sharelock-root").exists());
+}

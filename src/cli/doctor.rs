@@ -1,5 +1,7 @@
 //! `doctor`: what is wrong, and the command that mends it.
 
+mod running;
+
 use super::args::Doctor;
 use super::open::{self, key};
 use super::places::{self, Places};
@@ -69,7 +71,7 @@ pub fn run(places: Places, a: &Doctor) -> Result<u8> {
         for x in &f.0 {
             println!("{:<5} {}", word(x.grade), x.what);
             if let Some(r) = &x.remedy {
-                println!("        do: {r}");
+                println!("        do: {}", folded(r));
             }
         }
         match (fails, warns) {
@@ -135,12 +137,16 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         (Err(e), _) => f.bad(Grade::Fail, format!("{}: {e}", places.short(&config.share)), ""),
         (_, Err(e)) => f.bad(Grade::Fail, format!("{}: {e}", places.short(&config.secure)), ""),
     }
-    match places.lock().and_then(|lock| Ok((lock, Db::open(&places.state_dir.join("state.db"))?))) {
-        Ok((_lock, state)) => match state.value(key::CHECKED) {
+    let agent = running::Agent::ask(places);
+    // One that is stuck lends nothing, for ever.
+    let state = (!agent.is_silent()).then(|| places.lock().and_then(|lock| Ok((lock, Db::open(&places.state_dir.join("state.db"))?))));
+    match state {
+        Some(Ok((_lock, state))) => match state.value(key::CHECKED) {
             Ok(Some(_)) => f.ok("recovery key was checked on this device"),
             _ => f.bad(Grade::Warn, "recovery key was never checked on this device", "sharelock key check"),
         },
-        Err(e) => f.bad(Grade::Warn, format!("state: {e}"), ""),
+        Some(Err(e)) => f.bad(Grade::Warn, format!("state: {e}"), ""),
+        None => {}
     }
     if config.remotes.is_empty() {
         f.bad(Grade::Warn, "no storage node yet: everything is on this device only", "sharelock remote add --create NAME URL");
@@ -157,6 +163,15 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
             Ok((node, _)) => f.bad(Grade::Warn, format!("{}: {} is empty", r.name, node.place), "sharelock sync"),
             Err(e) => f.bad(Grade::Fail, format!("{}: {e}", r.name), e.remedies().first().map_or(String::new(), |r| r.command.clone())),
         }
+    }
+    running::look(places, config, &agent, secure.as_ref().ok(), f);
+}
+
+/// A command that is too long for a line goes on behind its pipe, and can still be copied as it stands.
+fn folded(command: &str) -> String {
+    match command.split_once(" | ") {
+        Some((first, rest)) if command.len() > 64 => format!("{first} | \\\n            {rest}"),
+        _ => command.to_string(),
     }
 }
 

@@ -16,6 +16,7 @@ macro_rules! eprintln {
 }
 
 pub mod args;
+mod autosync;
 mod conflicts;
 mod doctor;
 mod history;

@@ -117,7 +117,7 @@ fn resident(places: Places, master: Master, vault: Id, ready: impl FnOnce(&Facts
 
 /// The lock of the only agent of a vault; `None`: there is one. The system releases it when the process ends, however
 /// it ends, so neither a crash nor a reused process number is in the way of the next start.
-fn alone(places: &Places) -> Result<Option<File>> {
+pub fn alone(places: &Places) -> Result<Option<File>> {
     places::private_dir(&places.state_dir)?;
     let path = places.state_dir.join("agent.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;

@@ -186,9 +186,7 @@ fn systemd(places: &Places, start: &Start) -> Result<()> {
     done(Command::new("systemctl").args(["--user", "enable", "--now", &unit]))?;
     println!("sharelock runs, and starts at login, by systemd: {}", places.short(&path));
     println!("  its log: journalctl --user -u {unit}");
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let lingers = says("loginctl", &["show-user", &uid, "--property=Linger"]).is_some_and(|o| o.trim() == "Linger=yes");
-    if !lingers {
+    if lingers() != Some(true) {
         println!("  without a login session nothing starts: lingering is off");
         println!("    do: sudo loginctl enable-linger $USER");
     }
@@ -264,6 +262,18 @@ fn launchd(places: &Places, start: &Start, config: &Config) -> Result<()> {
         println!("    do: xattr -d com.apple.quarantine {}", for_shell(&start.program));
     }
     Ok(())
+}
+
+/// Whether this user's systemd runs without a login session; `None` where there is nobody to say.
+pub fn lingers() -> Option<bool> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    says("loginctl", &["show-user", &uid, "--property=Linger"]).map(|o| o.trim() == "Linger=yes")
+}
+
+/// True if systemd starts a sharelock of this user.
+pub fn has_unit(places: &Places) -> bool {
+    let units = std::fs::read_dir(config_home(places).join("systemd/user")).into_iter().flatten().flatten();
+    units.map(|e| e.file_name().to_string_lossy().into_owned()).any(|n| n.starts_with("sharelock") && n.ends_with(".service"))
 }
 
 /// What a program prints, if it is there and succeeds.

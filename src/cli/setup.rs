@@ -1,6 +1,7 @@
 //! `init` and `join`.
 
 use super::args::{self, Init, Join, Secrets};
+use super::autosync::{self, Import};
 use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
@@ -8,7 +9,7 @@ use super::{nodes, progress, secret, sync, voice};
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
-use crate::config::{self, Config, Remote as Configured};
+use crate::config::{self, Config, First, Remote as Configured, Wishes};
 use crate::crypt::{Master, keyfile};
 use crate::error::{Error, Kind, Result};
 use crate::git::{Remote, Type, limit, object};
@@ -102,15 +103,20 @@ fn make_folders(p: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn write_config(places: &Places, p: &Plan, remotes: &[Configured]) -> Result<Config> {
-    let text = config::write(&places.short(&p.share), &places.short(&p.secure), &p.device, None, remotes);
+fn write_config(places: &Places, p: &Plan, wishes: &Wishes, remotes: &[Configured]) -> Result<Config> {
+    let (share, secure) = (places.short(&p.share), places.short(&p.secure));
+    let text = config::write(&First { share: &share, secure: &secure, device: &p.device, wishes, remotes });
     places::write_private(&places.config, text.as_bytes())?;
     open::config(places)
 }
 
 /// Makes a vault.
 pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
-    let p = plan(&places, &a.share, &a.secure, &a.device)?;
+    let import = match &a.import_autosync {
+        Some(file) => autosync::read(&places, file, a.share.as_deref())?,
+        None => Import::default(),
+    };
+    let p = plan(&places, &a.share.clone().or(import.share), &a.secure, &a.device)?;
     let remotes: Vec<Configured> =
         a.remote.iter().map(|url| Configured { name: "origin".into(), url: nodes::absolute(url, &places) }).collect();
     places.make()?;
@@ -143,6 +149,9 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     if let Some(path) = a.recovery_key_out.as_deref().map(Path::new).filter(|p| p.exists()) {
         return Err(places::taken(path));
     }
+    for line in &import.told {
+        eprintln!("{line}");
+    }
     let (files, bytes) = measure(&p.share);
     eprintln!(
         "share   {}    {}, {}, none of them will be moved or changed",
@@ -158,7 +167,7 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
     let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
     make_folders(&p)?;
-    let config = write_config(&places, &p, &remotes)?;
+    let config = write_config(&places, &p, &import.wishes, &remotes)?;
     let mut v = open::assemble(places, config, lock, &master, vault, progress)?;
     scan::mark_root(&v.device.share, &vault)?;
     if checked {
@@ -301,7 +310,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
             return Err(e);
         }
     };
-    let config = write_config(&places, &p, std::slice::from_ref(&remote))?;
+    let config = write_config(&places, &p, &Wishes::default(), std::slice::from_ref(&remote))?;
     let (had, _) = measure(&config.share);
     if had > 0 {
         eprintln!(

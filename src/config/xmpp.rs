@@ -1,6 +1,7 @@
 //! `[xmpp]`: the account by which devices tell each other that there is something new.
 
-use super::{Complaints, expand};
+use super::expand;
+use super::parse::Complaints;
 use crate::error::{Error, Kind, Result};
 use crate::xmpp::{self, Tls, Trust};
 use jid::{BareJid, Jid};

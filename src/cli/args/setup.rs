@@ -24,6 +24,9 @@ pub struct Init {
     /// this device's name
     #[argh(option)]
     pub device: Option<String>,
+    /// take over what fits from the configuration of dvcs-autosync, and say what became of each key
+    #[argh(option)]
+    pub import_autosync: Option<String>,
     /// write the recovery key into a file instead of showing it
     #[argh(option)]
     pub recovery_key_out: Option<String>,
