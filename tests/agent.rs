@@ -325,6 +325,10 @@ fn a_share_that_vanishes_deletes_nothing_and_is_watched_again() {
 #[test]
 fn secure_changed_by_others_is_seen() {
     let two = Two::new();
+    // It must not come by itself, in the middle of the pull.
+    let config = two.a.path(".config/sharelock/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("poll = \"1s\"", "poll = \"1h\"");
+    std::fs::write(&config, text).unwrap();
     let _a = Resident::start(&two.a);
     two.a.ok(["wait", "--timeout", "60"]);
     two.b.write("by hand", "carried on a stick");
