@@ -11,7 +11,6 @@ use super::stream::{Happening, Stream};
 use super::{Command, Config, Event, Result, Trouble, compat};
 use connect::{Connected, broken, connect};
 use futures_rustls::client::TlsStream;
-use minidom::Element;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -232,7 +231,7 @@ impl Life {
                     }
                 }
                 Woke::Command(None | Some(Command::Stop)) => {
-                    link.farewell(self.session.leave()).await;
+                    link.farewell().await;
                     return Err(Stopped);
                 }
                 Woke::Command(Some(Command::Retry)) if !awaits => link.probe(&mut self.session),
@@ -296,8 +295,7 @@ impl Link {
         self.quiet_since = Instant::now();
     }
 
-    async fn farewell(&mut self, last: Vec<Element>) {
-        last.iter().for_each(|e| self.stream.send(e));
+    async fn farewell(&mut self) {
         self.stream.send(&el("presence", CLIENT, &[("type", "unavailable")]));
         self.stream.close();
         let say = async {
