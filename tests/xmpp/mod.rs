@@ -27,7 +27,7 @@ fn run(program: &str, args: &[&str], dir: &Path) {
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn there_is(program: &str) -> bool {
+pub fn there_is(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let here =
         std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]).any(|d| d.join(program).is_file());
@@ -39,7 +39,7 @@ fn there_is(program: &str) -> bool {
 
 /// `certs/`: an authority (ca.crt) and the server's key and certificate by it (server.key, server.crt with the authority's behind it,
 /// server.pem with all); `own.key`, `own.crt`: signed by nobody else.
-fn certificates(dir: &Path) {
+pub fn certificates(dir: &Path) {
     let certs = dir.join("certs");
     fs::create_dir_all(&certs).unwrap();
     let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
@@ -303,6 +303,11 @@ impl Device {
 
     pub fn send(&self, c: Command) {
         self.say.send_blocking(c).unwrap();
+    }
+
+    /// Events that wait to be heard.
+    pub fn waiting(&self) -> usize {
+        self.events.len()
     }
 
     pub fn within(&mut self, d: Duration) -> Option<Event> {

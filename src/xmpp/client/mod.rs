@@ -30,6 +30,9 @@ const LONGEST: Duration = Duration::from_secs(300);
 const RARELY: Duration = Duration::from_secs(3600);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Events that may wait for the agent before further ones are dropped. A notice is a hint, and polling goes on; a server that never stops
+/// must not fill the memory.
+const QUEUED: usize = 256;
 /// Texts for people that wait for a connection.
 const HELD: usize = 16;
 
@@ -252,7 +255,10 @@ impl Life {
     async fn put(&mut self, link: &mut Link, out: Out) -> std::result::Result<(), Stopped> {
         out.stanzas.iter().for_each(|e| link.stream.send(e));
         for event in out.events {
-            self.tell(event).await?;
+            let state = matches!(event, Event::Online { .. });
+            if state || self.to_agent.len() < QUEUED {
+                self.tell(event).await?;
+            }
         }
         Ok(())
     }
