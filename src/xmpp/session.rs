@@ -60,6 +60,8 @@ pub struct Session {
     /// Resources of the account that are online, and whether they are ours (true) or a bot's of the compatible mode.
     peers: BTreeMap<String, bool>,
     greeted: bool,
+    /// The node's options were put right, on this connection: once must do.
+    configured: bool,
     /// Other people have been let in, on this connection.
     granted: bool,
     /// Other people who do not tell us yet: they may not have let us in.
@@ -82,6 +84,7 @@ impl Session {
             seen: VecDeque::new(),
             peers: BTreeMap::new(),
             greeted: false,
+            configured: false,
             granted: false,
             unheard: Vec::new(),
         }
@@ -94,6 +97,7 @@ impl Session {
         self.asked.clear();
         self.peers.clear();
         self.without_pep = false;
+        self.configured = false;
         self.granted = false;
         self.unheard = self.config.people.clone();
         let mut out = Out::default();
@@ -119,9 +123,10 @@ impl Session {
         self.peers.clear();
     }
 
-    /// True while an answer is awaited.
+    /// True while our own server owes an answer. Other people's servers, and devices that sleep, may take as long as they like: their
+    /// silence says nothing about this link.
     pub fn waits(&self) -> bool {
-        !self.asked.is_empty()
+        self.asked.values().any(|(asked, whom)| whom.is_none() && *asked != Asked::Direct)
     }
 
     /// XEP-0199, to our server.

@@ -179,10 +179,13 @@ impl Life {
             // Whoever asked has the answer of another time.
             Ok(Command::Reply { .. }) => {}
             Ok(c) => {
-                self.held.truncate(HELD - 1);
-                if !self.held.contains(&c) {
-                    self.held.push_back(c);
+                if self.held.contains(&c) {
+                    return Ok(false);
                 }
+                if self.held.len() >= HELD {
+                    self.held.pop_front();
+                }
+                self.held.push_back(c);
             }
         }
         Ok(false)
@@ -242,7 +245,8 @@ impl Life {
                 Woke::Command(Some(c)) => {
                     let out = self.session.command(c);
                     self.put(&mut link, out).await?;
-                    if !awaits {
+                    // What needs no answer does not put off the next look at the link.
+                    if !awaits && self.session.waits() {
                         link.quiet_since = Instant::now();
                     }
                 }

@@ -92,7 +92,8 @@ impl Session {
             (Asked::Publish, Some(why)) if id == self.carried_by => {
                 self.without_pep |= missing;
                 // The node stands there with other options (XEP-0060 7.1.5).
-                if matches!(why.as_str(), "conflict" | "precondition-not-met") {
+                if matches!(why.as_str(), "conflict" | "precondition-not-met") && !self.configured {
+                    self.configured = true;
                     let id = self.ask(Asked::Configure);
                     out.stanzas.push(notice::configure(&id, &self.config.node));
                 } else if let Some(bytes) = self.unconfirmed.clone() {
