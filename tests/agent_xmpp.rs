@@ -128,7 +128,7 @@ fn what_happened_while_offline_is_not_missed_and_the_owner_may_ask_by_chat() {
     let log = Resident::log(a);
     let me = log.lines().rev().find_map(|l| l.split("xmpp: online as ").nth(1)).unwrap().trim().to_string();
     phone.say(&me, "status");
-    phone.until("the answer", |v| v["body"].as_str().is_some_and(|t| t.starts_with("alpha: in sync: 3 files")));
+    phone.until("the answer", |v| v["body"].as_str().is_some_and(|t| t.starts_with("alpha: in sync: 2 files")));
     phone.say(&me, "whoami");
     phone.until("the answer", |v| v["body"].as_str().is_some_and(|t| t.starts_with("this is alpha, with sharelock ")));
     phone.say(&me, "pause 2h");

@@ -79,12 +79,6 @@ pub fn subscribe(id: &str, of: &str, node: &str, who: &str) -> Element {
     stanza::iq("set", id, Some(of), Some(el("pubsub", PUBSUB, &[]).with(subscribe)))
 }
 
-/// Takes that back (XEP-0060 6.2).
-pub fn unsubscribe(id: &str, of: &str, node: &str, who: &str) -> Element {
-    let unsubscribe = el("unsubscribe", PUBSUB, &[("node", node), ("jid", who)]);
-    stanza::iq("set", id, Some(of), Some(el("pubsub", PUBSUB, &[]).with(unsubscribe)))
-}
-
 /// The payload of a fetched item.
 pub fn fetched(result: &Element, node: &str) -> Option<Vec<u8>> {
     let items = result.get_child("pubsub", PUBSUB)?.get_child("items", PUBSUB)?;

@@ -133,7 +133,7 @@ impl Exchange {
             return Ok((Exchange { mechanism: "PLAIN", hash: Hash::Sha256, password, step: Step::Done }, first));
         }
         let why = format!("the XMPP server has no way to log in that is safe, only {}", offer.mechanisms.join(", "));
-        Err(Trouble::refused(super::stanza::clean(&why), "use an account on a server that has SCRAM-SHA-256 or SCRAM-SHA-1"))
+        Err(Trouble::refused(super::stanza::line(&why, 300), "use an account on a server that has SCRAM-SHA-256 or SCRAM-SHA-1"))
     }
 
     /// The answer to a challenge.

@@ -117,7 +117,7 @@ pub fn refuse(request: &Element, kind: &str, condition: &'static str) -> Element
 pub fn condition(e: &Element) -> String {
     let holder = e.get_child("error", CLIENT).unwrap_or(e);
     let found = holder.children().find(|c| c.has_ns(STANZA_ERRORS) || c.has_ns(STREAM_ERRORS) || c.has_ns(SASL));
-    found.map_or("undefined-condition", |c| c.name()).to_string()
+    found.map_or("undefined-condition".to_string(), |c| line(c.name(), 60))
 }
 
 /// The bytes for the wire.

@@ -305,7 +305,7 @@ impl Stream {
 }
 
 fn unexpected(e: &Element) -> Trouble {
-    Trouble::broken(format!("the XMPP server sent <{}/> where it does not belong", e.name()))
+    Trouble::broken(format!("the XMPP server sent <{}/> where it does not belong", stanza::line(e.name(), 60)))
 }
 
 fn stream_error(e: &Element) -> Trouble {

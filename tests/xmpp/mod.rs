@@ -7,19 +7,32 @@ use jid::BareJid;
 use sharelock::xmpp::{Command, Config, Event, Trust, client};
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 pub const DOMAIN: &str = "xmpp.test";
 /// A bound for what should take moments: a machine may be busy.
 pub const LONG: Duration = Duration::from_secs(60);
 
+/// A port that nobody listens at: each once in this program, and below those that the kernel gives to outgoing connections, or two
+/// servers of two tests would share one.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).unwrap();
+        let port = 10_000 + u16::from_le_bytes(random) % 22_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
+            return port;
+        }
+    }
 }
 
 fn run(program: &str, args: &[&str], dir: &Path) {
@@ -27,7 +40,7 @@ fn run(program: &str, args: &[&str], dir: &Path) {
     assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn there_is(program: &str) -> bool {
+pub fn there_is(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let here =
         std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]).any(|d| d.join(program).is_file());
@@ -39,7 +52,7 @@ fn there_is(program: &str) -> bool {
 
 /// `certs/`: an authority (ca.crt) and the server's key and certificate by it (server.key, server.crt with the authority's behind it,
 /// server.pem with all); `own.key`, `own.crt`: signed by nobody else.
-fn certificates(dir: &Path) {
+pub fn certificates(dir: &Path) {
     let certs = dir.join("certs");
     fs::create_dir_all(&certs).unwrap();
     let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
@@ -303,6 +316,11 @@ impl Device {
 
     pub fn send(&self, c: Command) {
         self.say.send_blocking(c).unwrap();
+    }
+
+    /// Events that wait to be heard.
+    pub fn waiting(&self) -> usize {
+        self.events.len()
     }
 
     pub fn within(&mut self, d: Duration) -> Option<Event> {

@@ -4,7 +4,8 @@ use_libunbound = false
 pidfile = "@DIR@/prosody.pid"
 data_path = "@DIR@/data"
 admin_socket = "@DIR@/prosody.sock"
-certificates = "@DIR@/certs"
+-- An empty folder: in one with several certificates of the domain Prosody takes any of them.
+certificates = "@DIR@/home"
 interfaces = { "127.0.0.1" }
 local_interfaces = { "127.0.0.1" }
 c2s_ports = { @START@ }
@@ -18,5 +19,6 @@ c2s_require_encryption = @REQUIRE@
 authentication = "internal_hashed"
 storage = "internal"
 log = { { levels = { min = "debug" }, to = "file", filename = "@DIR@/prosody.log" } }
+c2s_direct_tls_ssl = { key = "@DIR@/certs/server.key", certificate = "@DIR@/certs/server.crt" }
 ssl = { key = "@DIR@/certs/server.key", certificate = "@DIR@/certs/server.crt" }
 VirtualHost "xmpp.test"

@@ -11,7 +11,6 @@ use super::stream::{Happening, Stream};
 use super::{Command, Config, Event, Result, Trouble, compat};
 use connect::{Connected, broken, connect};
 use futures_rustls::client::TlsStream;
-use minidom::Element;
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +30,9 @@ const LONGEST: Duration = Duration::from_secs(300);
 const RARELY: Duration = Duration::from_secs(3600);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Events that may wait for the agent before further ones are dropped. A notice is a hint, and polling goes on; a server that never stops
+/// must not fill the memory.
+const QUEUED: usize = 256;
 /// Texts for people that wait for a connection.
 const HELD: usize = 16;
 
@@ -177,10 +179,13 @@ impl Life {
             // Whoever asked has the answer of another time.
             Ok(Command::Reply { .. }) => {}
             Ok(c) => {
-                self.held.truncate(HELD - 1);
-                if !self.held.contains(&c) {
-                    self.held.push_back(c);
+                if self.held.contains(&c) {
+                    return Ok(false);
                 }
+                if self.held.len() >= HELD {
+                    self.held.pop_front();
+                }
+                self.held.push_back(c);
             }
         }
         Ok(false)
@@ -232,7 +237,7 @@ impl Life {
                     }
                 }
                 Woke::Command(None | Some(Command::Stop)) => {
-                    link.farewell(self.session.leave()).await;
+                    link.farewell().await;
                     return Err(Stopped);
                 }
                 Woke::Command(Some(Command::Retry)) if !awaits => link.probe(&mut self.session),
@@ -240,7 +245,8 @@ impl Life {
                 Woke::Command(Some(c)) => {
                     let out = self.session.command(c);
                     self.put(&mut link, out).await?;
-                    if !awaits {
+                    // What needs no answer does not put off the next look at the link.
+                    if !awaits && self.session.waits() {
                         link.quiet_since = Instant::now();
                     }
                 }
@@ -253,7 +259,10 @@ impl Life {
     async fn put(&mut self, link: &mut Link, out: Out) -> std::result::Result<(), Stopped> {
         out.stanzas.iter().for_each(|e| link.stream.send(e));
         for event in out.events {
-            self.tell(event).await?;
+            let state = matches!(event, Event::Online { .. });
+            if state || self.to_agent.len() < QUEUED {
+                self.tell(event).await?;
+            }
         }
         Ok(())
     }
@@ -296,8 +305,7 @@ impl Link {
         self.quiet_since = Instant::now();
     }
 
-    async fn farewell(&mut self, last: Vec<Element>) {
-        last.iter().for_each(|e| self.stream.send(e));
+    async fn farewell(&mut self) {
         self.stream.send(&el("presence", CLIENT, &[("type", "unavailable")]));
         self.stream.close();
         let say = async {

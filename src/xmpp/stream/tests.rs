@@ -188,6 +188,10 @@ fn endless_and_malformed_streams_end() {
     broken(stream(Tls::Start).feed(b"<html>"));
     broken(bound().feed(format!("<message><body>{}</body></message>", "x".repeat(70_000)).as_bytes()));
     broken(bound().feed("<a>".repeat(20).as_bytes()));
+    let long = bound().feed(format!("<{0} xmlns='http://etherx.jabber.org/streams'/>", "x".repeat(5000)).as_bytes());
+    assert!(matches!(long, Ok(h) if h.is_empty()));
+    let long = offered().feed(format!("<{}/>", "x".repeat(5000)).as_bytes());
+    assert!(matches!(long, Err(Trouble::Broken(why)) if why.len() < 200), "what a server says is cut for the log");
     broken(bound().feed(b"<!DOCTYPE x [<!ENTITY a 'b'>]>"));
     broken(bound().feed(HEAD.as_bytes()));
     refused(
