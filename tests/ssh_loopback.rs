@@ -366,3 +366,32 @@ fn a_repository_that_refuses_our_namespace_still_takes_everything() {
     assert_eq!(git_ok(&free, &["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
     git_ok(&free, &["fsck", "--strict"]);
 }
+
+/// Between the question for the refs and the fetch another device pushes.
+#[test]
+fn a_push_of_another_device_between_question_and_fetch() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let (a, url) = vault(&sshd);
+    let node = sshd.dir.path().join("v.git");
+    let b = Home::new();
+    // The second conversation for a fetch finds what stands in `next`.
+    let (gate, next) = (sshd.dir.path().join("gate"), sshd.dir.path().join("next"));
+    let script = format!(
+        "#!/bin/sh\ncd {}\ncase $SSH_ORIGINAL_COMMAND in git-upload-pack*)\n  if [ -e asked ] && [ -e next ]; then git --git-dir=v.git update-ref refs/heads/main $(cat next); rm next; fi\n  [ ! -e next ] || : >asked ;;\nesac\nexec sh -c \"$SSH_ORIGINAL_COMMAND\"\n",
+        sshd.dir.path().display()
+    );
+    std::fs::write(&gate, script).unwrap();
+    std::fs::set_permissions(&gate, PermissionsExt::from_mode(0o755)).unwrap();
+    b.let_in_with(&sshd, &format!("command=\"{}\"", gate.display()));
+    b.join(&url, &a, "beta");
+    a.write("one", "1");
+    a.ok(["sync"]);
+    let before = git_ok(&node, &["rev-parse", "main"]);
+    a.write("two", "2");
+    a.ok(["sync"]);
+    std::fs::write(&next, git_ok(&node, &["rev-parse", "main"])).unwrap();
+    git_ok(&node, &["update-ref", "refs/heads/main", before.trim()]);
+    b.ok(["sync"]);
+    assert!(!next.exists(), "the race took place");
+    assert_eq!((b.read("one"), b.read("two")), ("1".into(), "2".into()));
+}

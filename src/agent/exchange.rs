@@ -24,6 +24,9 @@ const FEWEST: usize = 100;
 /// However small: so the memory for a batch does not grow with the vault.
 const MOST: usize = 8192;
 
+/// How often a node is asked for its head if each time another device pushes before this one fetches.
+const ASKED: u32 = 8;
+
 /// What a node showed.
 pub struct Shown {
     /// Its head, verified; `None` for an empty node.
@@ -38,29 +41,39 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     node: &mut StorageNode<Rm>,
     ours: Option<Oid>,
 ) -> Result<Shown> {
-    let refs = node.remote.refs()?;
     let remembered = d.git.get_ref(&history::seen_ref(&node.name))?;
-    let staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
-    node.staging = staging;
-    let Some(head) = refs.get(MAIN).copied() else {
-        node.head = None;
-        if let Some(was) = remembered {
-            return Err(history::went_back(d, &node.name, &node.place, &was, None, &node.show_time));
-        }
-        return Ok(Shown { head: None, walk: Walk::default() });
-    };
     let mut have: Vec<Oid> = ours.into_iter().collect();
     for (_, oid) in history::seen(d)? {
         if !have.contains(&oid) && d.git.contains(&oid)? {
             have.push(oid);
         }
     }
-    // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
-    let whole = have.contains(&head) || d.git.contains(&head)? && is_complete(d, &head, &have)?;
-    if !whole {
-        let got = receive(d, node, &head, &have);
-        got.map_err(|e| refused(e, node))?;
-    }
+    let mut asked = 0;
+    let head = loop {
+        asked += 1;
+        let refs = node.remote.refs()?;
+        node.staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
+        let Some(head) = refs.get(MAIN).copied() else {
+            node.head = None;
+            if let Some(was) = remembered {
+                return Err(history::went_back(d, &node.name, &node.place, &was, None, &node.show_time));
+            }
+            return Ok(Shown { head: None, walk: Walk::default() });
+        };
+        // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
+        if have.contains(&head) || d.git.contains(&head)? && is_complete(d, &head, &have)? {
+            break head;
+        }
+        match receive(d, node, &head, &have) {
+            Ok(()) => break head,
+            Err(e) if e.kind() != Kind::Raced => return Err(refused(e, node)),
+            Err(_) if asked < ASKED => {}
+            Err(_) => {
+                let what = format!("other devices push to {} ({}) faster than this one can fetch", node.name, node.place);
+                return Err(Error::new(Kind::Unreachable, what));
+            }
+        }
+    };
     let walk = match history::accept(d, &head, ours.as_ref(), remembered.as_ref()) {
         Ok(walk) => walk,
         Err(e) if e.kind() == Kind::Integrity(Class::Stale) => {
@@ -105,6 +118,7 @@ pub fn refused<Rm: Remote>(e: Error, node: &StorageNode<Rm>) -> Error {
     if e.is_stopped() || !matches!(e.kind(), Kind::Integrity(_)) {
         return e;
     }
+    log::debug!("{}: {e}", node.name);
     Error::new(e.kind(), format!("{} ({}) shows something that no device of this vault has made", node.name, node.place))
         .detail(e.to_string())
         .detail("nothing was taken from it, nothing was changed here")

@@ -144,7 +144,8 @@ impl Remote for SshRemote {
     fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
         let (mut channel, adv) = self.service("git-upload-pack")?;
         let done = wire::fetch_over(&mut channel, &adv, want, have, sink);
-        if done.is_err() {
+        // That it has moved on is no fault of the line.
+        if done.as_ref().is_err_and(|e| e.kind() != Kind::Raced) {
             self.connection = None;
         } else {
             channel.finish();

@@ -83,7 +83,7 @@ fn the_first_push_then_an_edit_then_a_fetch() {
     for _ in 0..2 {
         let other = Ours::new();
         let gone = fetch(&dir, &other, &[first], &[]).unwrap_err();
-        assert!(gone.kind() == Kind::Failed && gone.what().contains("not our ref"), "{gone}");
+        assert_eq!(gone.kind(), Kind::Raced, "{gone}");
         assert_eq!(fetch(&dir, &other, &[second], &[]).unwrap(), 8);
         let third = ours.commit(&[("a", b"three"), ("big", &noise(2, 300_000)), ("empty", b"")], &[second]);
         let now = oid(&git(&dir, &["rev-parse", "main"]));
@@ -287,6 +287,48 @@ fn a_sha256_repository_is_refused_by_name() {
         assert_eq!(e.kind(), Kind::Integrity(Class::Version), "{service}: {e}");
         assert!(e.what().contains("sha256"));
     }
+}
+
+/// A server that knows a commit and its parent says so for each.
+#[test]
+fn all_that_we_have_may_be_known() {
+    let (_temp, dir) = bare();
+    let ours = Ours::new();
+    let first = ours.commit(&[("a", b"1")], &[]);
+    let second = ours.commit(&[("a", b"2")], &[first]);
+    let side = ours.commit(&[("b", b"side")], &[first]);
+    let third = ours.commit(&[("a", b"3")], &[second, side]);
+    push(&dir, &[], &[update(MAIN, None, Some(third))], false, &mut ours.pack(&[third], &[]));
+    let other = Ours::new();
+    let unknown = other.commit(&[("c", b"1")], &[]);
+    assert_eq!(fetch(&dir, &other, &[third], &[unknown]).unwrap(), 12);
+    let haves: [&[Oid]; 5] =
+        [&[second, first], &[first, second], &[side, unknown, second, first], &[unknown, side, second, first], &[third, second]];
+    for have in haves {
+        let objects = if have.contains(&third) {
+            0
+        } else if have.contains(&side) {
+            3
+        } else {
+            6
+        };
+        assert_eq!(fetch(&dir, &ours, &[third], have).unwrap(), objects, "{have:?}");
+    }
+}
+
+#[test]
+fn a_server_that_has_moved_on_gives_its_new_state_only() {
+    let (_temp, dir) = bare();
+    let ours = Ours::new();
+    let first = ours.commit(&[("a", b"1")], &[]);
+    let second = ours.commit(&[("a", b"2")], &[first]);
+    push(&dir, &[], &[update(MAIN, None, Some(second))], false, &mut ours.pack(&[second], &[]));
+    let other = Ours::new();
+    assert_eq!(fetch(&dir, &other, &[first], &[]).unwrap_err().kind(), Kind::Raced);
+    assert_eq!(fetch(&dir, &other, &[second], &[]).unwrap(), 6);
+    // Some give all that they have.
+    git(&dir, &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    assert_eq!(fetch(&dir, &Ours::new(), &[first], &[]).unwrap(), 3);
 }
 
 #[test]
