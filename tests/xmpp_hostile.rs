@@ -130,14 +130,16 @@ fn a_flood_of_notices_does_not_fill_the_memory() {
 #[test]
 fn a_connection_that_is_taken_and_not_served_does_not_keep_the_task() {
     let Some(dir) = place() else { return };
-    let (port, server) = serve(dir.path(), |mut line| {
+    let (came, comes) = std::sync::mpsc::channel();
+    let (port, server) = serve(dir.path(), move |mut line| {
         line.until("<stream:stream");
+        came.send(()).unwrap();
         // And nothing more, until the other side goes.
         let mut rest = Vec::new();
         let _ = line.0.read_to_end(&mut rest);
     });
     let device = Device::new(config(dir.path(), port));
-    std::thread::sleep(Duration::from_millis(500));
+    comes.recv_timeout(xmpp::LONG).unwrap();
     // A stop is heard at once all the same.
     device.stop();
     server.join().unwrap();

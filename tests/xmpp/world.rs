@@ -4,7 +4,7 @@ use super::{DOMAIN, LONG, Server};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
@@ -104,6 +104,7 @@ impl Drop for Phone {
 pub struct Proxy {
     pub port: u16,
     silent: Arc<AtomicBool>,
+    swallowed: Arc<AtomicUsize>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -112,13 +113,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (silent, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (quiet, kept) = (silent.clone(), open.clone());
+        let swallowed = Arc::new(AtomicUsize::new(0));
+        let (quiet, kept, lost) = (silent.clone(), open.clone(), swallowed.clone());
         std::thread::spawn(move || {
             for a in listener.incoming().map_while(Result::ok) {
                 let Ok(b) = TcpStream::connect(("127.0.0.1", to)) else { continue };
                 kept.lock().unwrap().extend([a.try_clone().unwrap(), b.try_clone().unwrap()]);
                 for (mut from, mut into) in [(a.try_clone().unwrap(), b.try_clone().unwrap()), (b, a)] {
-                    let quiet = quiet.clone();
+                    let (quiet, lost) = (quiet.clone(), lost.clone());
                     // The mode of the connection's beginning counts: a new connection works while an old one is dead.
                     std::thread::spawn(move || {
                         let mut buffer = [0; 4096];
@@ -127,6 +129,7 @@ impl Proxy {
                             && n > 0
                         {
                             dead |= quiet.load(Ordering::SeqCst);
+                            lost.fetch_add(usize::from(dead), Ordering::SeqCst);
                             if !dead && into.write_all(&buffer[..n]).is_err() {
                                 break;
                             }
@@ -138,12 +141,20 @@ impl Proxy {
                 }
             }
         });
-        Proxy { port, silent, open }
+        Proxy { port, silent, swallowed, open }
     }
 
-    /// From now on bytes vanish; a connection that has lost one stays dead.
-    pub fn silence(&self, on: bool) {
-        self.silent.store(on, Ordering::SeqCst);
+    /// While `act` is done, and until something was lost, bytes vanish; a connection that has lost one stays dead.
+    pub fn silence(&self, act: impl FnOnce()) {
+        let before = self.swallowed.load(Ordering::SeqCst);
+        self.silent.store(true, Ordering::SeqCst);
+        act();
+        let end = Instant::now() + LONG;
+        while self.swallowed.load(Ordering::SeqCst) == before {
+            assert!(Instant::now() < end, "nothing was sent");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        self.silent.store(false, Ordering::SeqCst);
     }
 
     /// Ends what is connected.
