@@ -3,6 +3,7 @@
 use super::*;
 
 /// The example that dvcs-autosync came with, filled in, its long comments cut.
+#[cfg(feature = "xmpp")]
 const SAMPLE: &str = r#"[autosync]
 path = ~/amw
 pidfile = ~/.autosync.pid
@@ -35,10 +36,12 @@ alsonotify : friend@example.net
 server = http://whatever.sync.server
 "#;
 
+#[cfg(feature = "xmpp")]
 fn what<'a>(a: &'a Autosync, key: &str) -> &'a str {
     &a.told.iter().find(|(k, _)| k == key).unwrap_or_else(|| panic!("{key}: {:?}", a.told)).1
 }
 
+#[cfg(feature = "xmpp")]
 fn complaints(text: &str) -> Vec<String> {
     let e = read(text, "~/.autosync").err().expect("a complaint");
     assert_eq!(e.exit_code(), 2);
