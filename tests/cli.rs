@@ -522,6 +522,7 @@ fn what_dvcs_autosync_had_is_taken_over() {
     for line in ["jid = \"me@example.org\"", "password = \"geheim\""] {
         assert!(text.lines().any(|l| l == line), "{line}: {text}");
     }
+    assert!(r.out.contains("\n  start at login      sharelock service install\n"), "{}", r.out);
     let log = a.ok(["status", "--json"]);
     let v: serde_json::Value = serde_json::from_str(&log).unwrap();
     assert_eq!(v["files"], 1, "the letter, and nothing of .git and src/packages: {log}");

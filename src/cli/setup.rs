@@ -181,6 +181,7 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
             if n == 1 { "is" } else { "are" },
             if v.config.remotes.is_empty() { "" } else { " and stored on origin" }
         );
+        println!("  start at login      sharelock service install");
         match v.config.remotes.first() {
             Some(r) => println!("  another device      sharelock join {}", r.url),
             None => println!("  a storage node      sharelock remote add --create NAME URL"),
@@ -328,7 +329,9 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
     let c = crate::mirror::commit::open(&v.device.git, &v.device.keys, &vault, &head)?;
     let by = c.details.device_name.as_ref().map_or("several devices", |n| n.as_str()).to_string();
     eprintln!("the vault is at change {}, made by {by} {}", voice::count(c.details.height), voice::time(c.details.time));
-    first_sync(v, std::slice::from_mut(&mut node), |_, n| println!("done: this device has everything: {}", voice::files(n)))
+    first_sync(v, std::slice::from_mut(&mut node), |_, n| {
+        println!("done: this device has everything: {}. start at login: sharelock service install", voice::files(n));
+    })
 }
 
 /// Fetches the history, so that the key can be checked against the vault it is for.

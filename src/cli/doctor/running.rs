@@ -1,7 +1,7 @@
 //! What `doctor` says of what runs, or would: the agent, the watching of folders, XMPP, lingering, and the clock.
 
 use super::{Findings, Grade};
-use crate::cli::places::{self, Places};
+use crate::cli::places::Places;
 use crate::cli::{run, service, voice};
 use crate::clock::{Clock, Time, system::System};
 use crate::config::Config;
@@ -151,7 +151,7 @@ fn about_xmpp(places: &Places, config: &Config, agent: &Agent, f: &mut Findings)
     let Some(x) = &config.xmpp else {
         return f.ok(format!("no XMPP account: other devices' changes are asked for every {} s", config.poll / 1000));
     };
-    if x.password.is_some() && places::is_open_to_others(&places.config) {
+    if x.password.is_some() && crate::cli::places::is_open_to_others(&places.config) {
         let short = places.short(&places.config);
         f.bad(Grade::Fail, format!("configuration {short} holds a password, and can be read by others"), format!("chmod 600 {short}"));
     }
