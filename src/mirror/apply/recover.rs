@@ -30,7 +30,10 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
             Intent::Put { temporary, row } => rest |= w.settle_put(&temporary, row)?,
             Intent::Delete { place, seen } => {
                 let stat = match w.open(place.dir)? {
-                    Some(at) => w.d.share.stat(&at, place.name.as_bytes())?,
+                    Some(at) => {
+                        w.touched(&at); // So is the removal.
+                        w.d.share.stat(&at, place.name.as_bytes())?
+                    }
                     None => None,
                 };
                 // Still there: the deletion is tried again. Else it was removed; what the user has put there since is
@@ -100,6 +103,8 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             }
             seen.name = self.read_back(&at, &row.place)?;
         }
+        // A kill is no power cut: the rename may not be durable yet, and is to be before the row is.
+        self.touched(&at);
         self.put(&row)?;
         Ok(false)
     }
