@@ -393,3 +393,27 @@ fn conflicts_and_the_brake_are_told_once() {
     two.b.ok(["sync"]);
     assert_eq!(two.b.read("many/7"), "x");
 }
+
+#[test]
+fn a_node_that_another_device_holds_for_a_moment_refuses_nothing() {
+    let two = Two::new();
+    let node = two.nodes.path().join("origin.git");
+    let packs = || node.join("objects/pack").read_dir().unwrap().count();
+    let (before, lock) = (packs(), node.join("refs/heads/main.lock"));
+    // git's lock, as another device holds it while it moves the branch.
+    std::fs::write(&lock, "").unwrap();
+    two.a.write("new", "from alpha");
+    let mut sync = two.a.command(["sync"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("what is pushed", || packs() > before);
+    // Long enough that the first attempt finds it; a later one must not.
+    std::thread::sleep(Duration::from_millis(150));
+    std::fs::remove_file(&lock).unwrap();
+    assert!(sync.wait().unwrap().success());
+    two.b.ok(["sync"]);
+    assert_eq!(two.b.read("new"), "from alpha");
+    // One that is held for good is told.
+    std::fs::write(&lock, "").unwrap();
+    two.a.write("new", "again");
+    let r = two.a.run(["sync"]);
+    assert!(r.code == 1 && r.err.contains("main.lock"), "{r:?}");
+}

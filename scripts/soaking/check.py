@@ -187,7 +187,7 @@ def report(soak):
     broken = []
     for home in w.homes:
         log = (home.dir / "agent.txt").read_text(errors="replace")
-        broken += [f"{home.name}: {x[:160]}" for x in log.splitlines() if re.search(r" error |panicked|no device of this vault", x)]
+        broken += [f"{home.name}: {x[:160]}" for x in log.splitlines() if re.search(r"^\S+ \S+ error |panicked|no device of this vault", x)]
     result.row("no errors in the agents' logs", not broken, " / ".join(broken[:4]))
     result.row("nothing odd meanwhile", not soak.odd, f"{len(soak.odd)} lines" if soak.odd else "")
     summary(soak, result, table, minutes, trees[0])

@@ -325,8 +325,9 @@ mod tests {
                 }
             }
         }));
+        // The last answer is written by the executor, so it goes on until the client has it.
+        smol::block_on(ex.run(smol::unblock(move || other.join()))).unwrap();
         drop(serving);
-        other.join().unwrap();
         heard
     }
 

@@ -27,6 +27,9 @@ const MOST: usize = 8192;
 /// How often a node is asked for its head if each time another device pushes before this one fetches.
 const ASKED: u32 = 8;
 
+/// How often a push that a node refused is tried again; the waits double from 100 ms.
+const REFUSALS: u32 = 3;
+
 /// What a node showed.
 pub struct Shown {
     /// Its head, verified; `None` for an empty node.
@@ -154,25 +157,35 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     }
     let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
     let mut pack = d.git.pack_source(oids)?;
-    let failed = match node.remote.push(std::slice::from_ref(&update), false, &mut pack) {
-        Ok(status) => status.into_iter().next().and_then(|s| not_stored(s, node)),
-        Err(e) if e.kind() == Kind::Unreachable => Some(e),
-        Err(e) => return Err(e),
-    };
-    if let Some(e) = failed {
+    let mut refusal = None;
+    for attempt in 0..=REFUSALS {
+        let failed = match node.remote.push(std::slice::from_ref(&update), false, &mut pack) {
+            Ok(status) => status.into_iter().next().and_then(|s| not_stored(s, node)),
+            Err(e) if e.kind() == Kind::Unreachable => Some(e),
+            Err(e) => return Err(e),
+        };
+        let Some(e) = failed else { break };
         // An answer that did not come is no refusal, and texts differ from version to version: only the refs tell what
         // happened.
         let now = match node.remote.refs() {
             Ok(refs) => refs.get(MAIN).copied(),
             Err(gone) => return Err(if e.kind() == Kind::Unreachable { e } else { gone }),
         };
-        if now == node.head {
-            return Err(e);
+        if now == Some(head) {
+            break;
         }
-        if now != Some(head) {
+        if now != node.head {
             node.head = now;
             return Ok(Pushed::Raced);
         }
+        let silent = e.kind() == Kind::Unreachable;
+        let first = refusal.get_or_insert(e);
+        if silent || attempt == REFUSALS {
+            return Err(first.clone());
+        }
+        // Another device may hold the branch at this moment and not have moved it yet. The objects are there by now.
+        d.clock.wait(100 << attempt);
+        pack = d.git.pack_source(Vec::new())?;
     }
     let first = node.head.is_none();
     node.head = Some(head);

@@ -182,11 +182,13 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
                 Err(_) => return Err(Error::failed("the worker ended")),
             }
         };
+        // Whoever sees the socket may end the agent: by then it hears signals.
+        let posix = Signals::new([Posix::Term, Posix::Int, Posix::Hup]);
         let listener = control::listen(&self.state_dir)?;
         let executor = self.executor.clone();
         self.spawn(control::serve(listener, self.events.clone(), move |f| executor.spawn(f).detach()));
         self.spawn(network::watch(self.events.clone()));
-        self.spawn(signals(self.events.clone()));
+        self.spawn(signals(posix, self.events.clone()));
         ready(&facts);
         self.opened(Ok(facts));
         loop {
@@ -394,8 +396,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
 }
 
 /// Signals become events.
-async fn signals<Rm: Remote>(events: Sender<Event<Rm>>) {
-    let Ok(mut signals) = Signals::new([Posix::Term, Posix::Int, Posix::Hup]) else {
+async fn signals<Rm: Remote>(posix: std::io::Result<Signals>, events: Sender<Event<Rm>>) {
+    let Ok(mut signals) = posix else {
         return log::error!("signals are not heard");
     };
     while let Some(Ok(signal)) = signals.next().await {
