@@ -219,7 +219,7 @@ fn a_new_base_takes_the_place_of_the_old_one() {
     assert_ne!(w.bases(), first);
     // A small vault has none.
     let mut changes = BTreeMap::new();
-    for i in 0..150 {
+    for i in 0..198 {
         let change = w.remove(&name(i));
         changes.insert(name(i).into_bytes(), change);
     }
@@ -355,6 +355,10 @@ fn an_index_under_gits_lock_is_left_alone() {
     std::fs::write(&lock, "").unwrap();
     let failed = w.store.update_index(&w.tree, &w.tree, &one(&name(3), change)).unwrap_err();
     assert_eq!(failed.kind(), Kind::Raced);
+    // Nor is a new base left.
+    let mut whole = Writer::new(&w.store, w.model.len() as u32).unwrap();
+    w.model.values().for_each(|e| whole.add(e).unwrap());
+    assert_eq!(whole.finish().unwrap_err().kind(), Kind::Raced);
     assert!(lock.exists());
     assert_eq!((w.index(), w.bases()), before);
 }
