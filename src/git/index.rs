@@ -1,12 +1,25 @@
 //! The index of a work tree (gitformat-index(5)): written as version 4, read as 2, 3 or 4, both as streams.
+//!
+//! Unless it is small it is written split: a base that stays as it is over many commits, and an index that says what
+//! differs from it, so that an edit in a large work tree writes kilobytes, not megabytes. At every moment the file
+//! `index` is whole and names a base that is there: the base is made durable before the index that names it, and goes
+//! only after one that does not.
 
-use super::store::{Store, create_anew};
+mod entries;
+mod ewah;
+mod split;
+mod write;
+
+pub use write::{Change, Splits, Writer};
+
+use super::store::Store;
 use crate::clock::Time;
-use crate::error::{Class, Error, Kind, Result};
+use crate::error::{Class, Error, Result};
 use crate::files::{Files, Open, Stat};
 use crate::id::Oid;
-use sha1::{Digest, Sha1};
-use std::io::{BufReader, ErrorKind, Read, Write};
+use entries::{Entries, Extensions, Head};
+use split::{Base, State};
+use std::io::ErrorKind;
 
 /// What the index keeps of a file's `lstat`, cut to 32 bits as git does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -44,199 +57,120 @@ const NAME: &[u8] = b"index";
 const TEMPORARY: &[u8] = b"index.sharelock-tmp";
 const LOCK: &[u8] = b"index.lock";
 
-/// Writes a new index; entries must come in order of paths.
-pub struct Writer<F: Files> {
-    store: Store<F>,
-    file: F::File,
-    sha: Sha1,
-    buffer: Vec<u8>,
-    last: Vec<u8>,
-    count: u32,
-    /// The cache-tree extension as far as it goes, for it stands behind all entries.
-    trees: Vec<u8>,
-}
-
-impl<F: Files> Writer<F> {
-    /// Begins an index of `count` entries.
-    pub fn new(store: &Store<F>, count: u32) -> Result<Writer<F>> {
-        let (files, dir) = (&store.files, &store.dir);
-        let file = create_anew(files, dir, TEMPORARY)?;
-        let mut buffer = b"DIRC\0\0\0\x04".to_vec();
-        buffer.extend_from_slice(&count.to_be_bytes());
-        Ok(Writer { store: store.clone(), file, sha: Sha1::new(), buffer, last: Vec::new(), count, trees: Vec::new() })
-    }
-
-    /// Adds an entry.
-    pub fn add(&mut self, e: &Entry) -> Result<()> {
-        self.count = self.count.checked_sub(1).ok_or_else(|| Error::failed("more entries than the index was begun for"))?;
-        let b = &mut self.buffer;
-        for v in [e.stat.ctime.0, e.stat.ctime.1, e.stat.mtime.0, e.stat.mtime.1, 0, e.stat.ino, 0o100_644, 0, 0, e.stat.size] {
-            b.extend_from_slice(&v.to_be_bytes());
-        }
-        b.extend_from_slice(&e.oid.0);
-        b.extend_from_slice(&(e.path.len().min(0xfff) as u16).to_be_bytes());
-        let shared = self.last.iter().zip(&e.path).take_while(|(a, b)| a == b).count();
-        offset_varint(self.last.len() - shared, b);
-        b.extend_from_slice(&e.path[shared..]);
-        b.push(0);
-        self.last.clear();
-        self.last.extend_from_slice(&e.path);
-        if self.buffer.len() >= 64 * 1024 {
-            self.put()?;
-        }
-        Ok(())
-    }
-
-    /// Adds a cache-tree record, so that a stock `git commit` need not write all trees anew. Records come in pre-order,
-    /// the root's first with an empty path.
-    pub fn tree(&mut self, component: &[u8], entries: u32, subtrees: u32, oid: Oid) {
-        self.trees.extend_from_slice(component);
-        self.trees.extend_from_slice(format!("\0{entries} {subtrees}\n").as_bytes());
-        self.trees.extend_from_slice(&oid.0);
-    }
-
-    fn put(&mut self) -> Result<()> {
-        self.sha.update(&self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    /// Completes the index and puts it in place, under git's lock.
-    pub fn finish(mut self) -> Result<()> {
-        if self.count != 0 {
-            return Err(Error::failed("fewer entries than the index was begun for"));
-        }
-        if !self.trees.is_empty() {
-            self.buffer.extend_from_slice(b"TREE");
-            self.buffer.extend_from_slice(&(self.trees.len() as u32).to_be_bytes());
-            self.put()?;
-            self.buffer = std::mem::take(&mut self.trees);
-        }
-        self.put()?;
-        let sum: [u8; 20] = self.sha.finalize().into();
-        self.file.write_all(&sum)?;
-        self.file.sync()?;
-        let (files, dir) = (&self.store.files, &self.store.dir);
-        let put = self.store.locked(dir, LOCK, || Ok(files.rename(dir, TEMPORARY, dir, NAME)?));
-        put.map_err(|e| match e.kind() {
-            Kind::Raced => e.detail("another git is at work in ~/secure"),
-            _ => e,
-        })?;
-        Ok(files.sync_dir(dir)?)
-    }
-}
-
-/// The number form of pack offsets and of version 4 paths.
-fn offset_varint(n: usize, out: &mut Vec<u8>) {
-    let mut n = n as u64;
-    let mut bytes = [0u8; 10];
-    let mut at = 9;
-    bytes[at] = (n & 0x7f) as u8;
-    n >>= 7;
-    while n > 0 {
-        n -= 1;
-        at -= 1;
-        bytes[at] = 0x80 | (n & 0x7f) as u8;
-        n >>= 7;
-    }
-    out.extend_from_slice(&bytes[at..]);
-}
-
-/// Reads an index entry by entry.
-pub struct Reader<File: Open> {
-    input: BufReader<File>,
-    version: u32,
-    left: u32,
-    path: Vec<u8>,
-    /// When the index itself was written: entries not older than this are to be looked at (git's 'racy' entries).
-    pub written: Time,
-}
-
 fn bad(what: &str) -> Error {
     Error::integrity(Class::Form, format!(".git/index: {what}"))
 }
 
-impl<F: Files> Store<F> {
-    /// Opens the index; `None` if there is none.
-    pub fn index(&self) -> Result<Option<Reader<F::File>>> {
-        let file = match self.files.open(&self.dir, NAME) {
+/// An index whose parts have been looked through once.
+struct Parts<File> {
+    base: Option<Base<File>>,
+    /// The entries that have names.
+    own: Entries<File>,
+    written: Time,
+    /// The tree whose entries these are, where the index says so.
+    tree: Option<Oid>,
+}
+
+impl<File: Open> Parts<File> {
+    fn open<F: Files<File = File>>(store: &Store<F>) -> Result<Option<Self>> {
+        let file = match store.files.open(&store.dir, NAME) {
             Ok(f) => f,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e.into()),
         };
-        Reader::new(file).map(Some)
+        let written = file.stat()?.mtime;
+        let head = Head::read(file)?;
+        // What says whether it is split stands behind the entries.
+        let mut all = Entries::of(&head);
+        let mut entry = Entry::default();
+        let (mut unnamed, mut begin, mut named) = (0, all.offset, false);
+        while all.next(&mut entry)? {
+            if !entry.path.is_empty() {
+                named = true;
+            } else if named {
+                return Err(bad("an entry without a name among the others"));
+            } else {
+                (unnamed, begin) = (unnamed + 1, all.offset);
+            }
+        }
+        let behind = Extensions::read(&head, all.offset)?;
+        let base = Base::open(store, &head, &behind, unnamed)?;
+        if base.is_none() && unnamed > 0 {
+            return Err(bad("an entry without a name"));
+        }
+        let added = head.count - unnamed;
+        let count = u64::from(added) + base.as_ref().map_or(0, |b| u64::from(b.count - b.deleted));
+        let tree = behind.tree.filter(|(n, _)| u64::from(*n) == count).map(|(_, tree)| tree);
+        Ok(Some(Parts { base, own: Entries::some(&head, begin, added), written, tree }))
+    }
+}
+
+/// Reads an index entry by entry, in order of paths, whether it is split or whole.
+pub struct Reader<File: Open> {
+    parts: Parts<File>,
+    /// The next entry of the base, and of the index's own.
+    base: Option<Entry>,
+    own: Option<Entry>,
+    /// When the index itself was written: entries not older than this are to be looked at (git's 'racy' entries).
+    pub written: Time,
+}
+
+impl<F: Files> Store<F> {
+    /// Opens the index; `None` if there is none.
+    ///
+    /// Errors: Integrity for one that is damaged, or whose base is.
+    pub fn index(&self) -> Result<Option<Reader<F::File>>> {
+        let Some(parts) = Parts::open(self)? else { return Ok(None) };
+        let mut reader = Reader { written: parts.written, parts, base: Some(Entry::default()), own: Some(Entry::default()) };
+        reader.next_of_base()?;
+        reader.next_of_own()?;
+        Ok(Some(reader))
     }
 }
 
 impl<File: Open> Reader<File> {
-    fn new(file: File) -> Result<Self> {
-        let written = file.stat()?.mtime;
-        let mut input = BufReader::with_capacity(32 * 1024, file);
-        let mut head = [0u8; 12];
-        input.read_exact(&mut head).map_err(|_| bad("cut short"))?;
-        let word = |i: usize| u32::from_be_bytes(head[i..i + 4].try_into().expect("4 bytes"));
-        if &head[..4] != b"DIRC" || !(2..=4).contains(&word(4)) {
-            return Err(bad("not of version 2 to 4"));
-        }
-        Ok(Reader { input, version: word(4), left: word(8), path: Vec::new(), written })
-    }
-
     /// The next entry into `into`; `false` at the end. Entries of another mode than a regular file come with an oid of
     /// zeros.
     pub fn next(&mut self, into: &mut Entry) -> Result<bool> {
-        if self.left == 0 {
-            return Ok(false);
+        let order = match (&self.base, &self.own) {
+            (None, None) => return Ok(false),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(base), Some(own)) => base.path.cmp(&own.path),
+        };
+        if order.is_eq() {
+            // One that was deleted from the base and added again need not be marked as deleted.
+            self.next_of_base()?;
         }
-        self.left -= 1;
-        let short = |_| bad("cut short");
-        let mut fixed = [0u8; 62];
-        self.input.read_exact(&mut fixed).map_err(short)?;
-        let word = |i: usize| u32::from_be_bytes(fixed[4 * i..4 * i + 4].try_into().expect("4 bytes"));
-        into.stat = Cached { ctime: (word(0), word(1)), mtime: (word(2), word(3)), ino: word(5), size: word(9) };
-        into.oid = Oid(fixed[40..60].try_into().expect("20 bytes"));
-        if word(6) != 0o100_644 {
-            into.oid = Oid::ZERO;
+        let next = if order.is_lt() { &mut self.base } else { &mut self.own };
+        if let Some(next) = next {
+            std::mem::swap(next, into);
         }
-        let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
-        let mut len = 62;
-        if flags & 0x4000 != 0 {
-            self.input.read_exact(&mut [0u8; 2]).map_err(short)?;
-            len += 2;
-        }
-        if self.version == 4 {
-            let mut b = [0u8; 1];
-            self.input.read_exact(&mut b).map_err(short)?;
-            let mut strip = usize::from(b[0] & 0x7f);
-            while b[0] & 0x80 != 0 {
-                self.input.read_exact(&mut b).map_err(short)?;
-                strip = strip.checked_add(1).and_then(|s| s.checked_mul(128)).ok_or_else(|| bad("a path"))? | usize::from(b[0] & 0x7f);
-            }
-            let keep = self.path.len().checked_sub(strip).ok_or_else(|| bad("a path"))?;
-            self.path.truncate(keep);
-        } else {
-            self.path.clear();
-        }
-        let begin = self.path.len();
-        loop {
-            let mut b = [0u8; 1];
-            self.input.read_exact(&mut b).map_err(short)?;
-            if b[0] == 0 {
-                break;
-            }
-            self.path.push(b[0]);
-            if self.path.len() > 1 << 20 {
-                return Err(bad("a path"));
-            }
-        }
-        if self.version != 4 {
-            // Padded with NULs to a multiple of eight.
-            let have = len + (self.path.len() - begin) + 1;
-            let mut pad = [0u8; 8];
-            self.input.read_exact(&mut pad[..have.next_multiple_of(8) - have]).map_err(short)?;
-        }
-        into.path.clear();
-        into.path.extend_from_slice(&self.path);
+        if order.is_lt() { self.next_of_base() } else { self.next_of_own() }?;
         Ok(true)
+    }
+
+    fn next_of_base(&mut self) -> Result<()> {
+        if let Some(entry) = &mut self.base {
+            loop {
+                match self.parts.base.as_mut().map(|b| b.next(entry)).transpose()?.flatten() {
+                    Some((_, State::Deleted)) => {}
+                    Some(_) => return Ok(()),
+                    None => break,
+                }
+            }
+        }
+        self.base = None;
+        Ok(())
+    }
+
+    fn next_of_own(&mut self) -> Result<()> {
+        if let Some(entry) = &mut self.own
+            && self.parts.own.next(entry)?
+        {
+            return Ok(());
+        }
+        self.own = None;
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod index;
+mod index_split;
 mod ingest;
 mod local;
 mod packs;
