@@ -122,7 +122,6 @@ class Verbs:
             home.mark("paused", True)
             args += ["--for", "90s"]
         elif kind == "restore":
-            code, text = self.ask(home, "log", "--deleted", "--json")
             args += [name, "--at", "1"]
         elif kind == "wait":
             args += ["--timeout", "20"]
@@ -136,6 +135,7 @@ class Verbs:
         began, away = time.monotonic(), set(home.away)
         code, text = home.verb(*args, timeout=240)
         took, life = time.monotonic() - began, home.life
+        self.say(f"verb {' '.join(args)!r} on {home.name}: {code} after {took:.0f} s")
         row = self.table.setdefault(args[0], {})
         row[code] = row.get(code, 0) + 1
         calm = not (away | home.away) & {"dead", "stopped"}
