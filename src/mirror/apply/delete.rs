@@ -1,13 +1,15 @@
 //! Deletions: files in batches, with intents; directories when they are empty.
 
-use super::check::clean;
+use super::check::{clean, same_but_ctime};
+use super::write::{discard, temporary_name};
 use super::{BATCH, Work};
 use crate::clock::{Clock, Random};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::id::Id;
 use crate::mirror::Problem;
 use crate::mirror::overlay::Overlay;
+use crate::path::Name;
 use crate::state::{Intent, Row, Seen, State, Table};
 use crate::tree::planted::{self, Mistake};
 use crate::tree::{Node, Place};
@@ -31,17 +33,15 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         if doomed.is_empty() {
             return Ok(());
         }
+        self.flag()?;
         let mut numbers = Vec::with_capacity(doomed.len());
-        if !planted::is(Mistake::NoIntents) {
-            for row in &doomed {
-                if let Some(seen) = &row.seen {
-                    let intent = Intent::Delete { place: row.place.clone(), seen: seen.clone() };
-                    numbers.push(self.d.state.add_intent(&intent)?);
-                }
-            }
+        for row in &doomed {
+            let intent = row.seen.clone().map(|seen| Intent::Delete { place: row.place.clone(), seen });
+            let intent = intent.filter(|_| !planted::is(Mistake::NoIntents));
+            numbers.push(intent.map(|i| self.d.state.add_intent(&i)).transpose()?);
         }
         self.commit()?;
-        for row in doomed {
+        for (row, number) in doomed.into_iter().zip(numbers) {
             let gone = self.unlink(&row);
             match self.tolerate(&row.place, gone)? {
                 Some(true) => {
@@ -49,31 +49,63 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                     self.done += 1;
                 }
                 Some(false) => self.leave(),
-                None => {}
+                // How far it came is not known: the intent stays, and the next round settles it.
+                None => continue,
             }
-        }
-        for n in numbers {
-            self.d.state.remove_intent(n)?;
+            if let Some(n) = number {
+                self.d.state.remove_intent(n)?;
+            }
         }
         self.free = None;
         self.commit()
     }
 
+    /// Removes a file that is what the ancestor says. It goes under a temporary's name first and is looked at once more
+    /// there, where nobody who uses its own name reaches it: what was written after the first look goes back.
     fn unlink(&mut self, row: &Row) -> Result<bool> {
         let Some(at) = self.open(row.place.dir)? else { return Ok(false) };
         let files = self.d.share.clone();
-        let name = row.place.name.as_bytes();
-        if !planted::is(Mistake::NoRecheck) && !clean(&files, &at, row)? {
+        let blind = planted::is(Mistake::NoRecheck);
+        if !blind && !clean(&files, &at, row)? {
             return Ok(false);
         }
-        // RACE: what is written into the file between the recheck and this call (microseconds) goes with it.
-        match files.unlink(&at, name) {
+        let Some(seen) = &row.seen else { return Ok(false) };
+        let parting = parting(seen);
+        match files.rename_noreplace(&at, row.place.name.as_bytes(), &at, parting.as_bytes()) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                self.litter = true; // It is swept, and then there is room.
+                return Ok(false);
+            }
             Err(e) => return Err(e.into()),
         }
         self.touched(&at);
+        // RACE: what is written through a descriptor that was open before, between this look and the removal
+        // (microseconds), goes with it.
+        match files.stat(&at, parting.as_bytes())? {
+            Some(s) if blind || same_but_ctime(&s, seen) => {}
+            _ => {
+                self.part_not(&at, &parting, &row.place)?;
+                return Ok(false);
+            }
+        }
+        files.unlink(&at, parting.as_bytes())?;
         Ok(true)
+    }
+
+    /// What was to be removed is somebody's data: it goes back to its place, or, if that is taken, beside it.
+    pub(super) fn part_not(&mut self, at: &F::Dir, parting: &Name, place: &Place) -> Result<()> {
+        let files = self.d.share.clone();
+        match files.rename_noreplace(at, parting.as_bytes(), at, place.name.as_bytes()) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                let saved = discard(&files, at, parting, &place.name, &[])?;
+                saved.map_or(Ok(()), |name| self.saved(place, &name))
+            }
+            Err(e) => Err(Error::from(e)),
+        }
     }
 
     /// A directory that head does not have there, once nothing is below it; then, in turn, those above.
@@ -130,6 +162,11 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         self.commit_if_many()?;
         Ok(true)
     }
+}
+
+/// The name under which a file is removed: that of a temporary, found again from the intent after a crash.
+pub(super) fn parting(seen: &Seen) -> Name {
+    temporary_name(seen.ino)
 }
 
 /// True if what stands there may be what a deletion was to remove: this inode and birth time.

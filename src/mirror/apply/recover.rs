@@ -1,7 +1,7 @@
 //! After a crash: what the intents say was under way (MERGE 7).
 
 use super::check::{fits, same_but_ctime};
-use super::delete::is_the_one;
+use super::delete::{is_the_one, parting};
 use super::write::{discard, is_temporary};
 use super::{SWEPT, Work};
 use crate::clock::{Clock, Random};
@@ -28,20 +28,7 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     for (number, intent) in intents {
         match intent {
             Intent::Put { temporary, row } => rest |= w.settle_put(&temporary, row)?,
-            Intent::Delete { place, seen } => {
-                let stat = match w.open(place.dir)? {
-                    Some(at) => {
-                        w.touched(&at); // So is the removal.
-                        w.d.share.stat(&at, place.name.as_bytes())?
-                    }
-                    None => None,
-                };
-                // Still there: the deletion is tried again. Else it was removed; what the user has put there since is
-                // a new file, not an edit of the one that we removed.
-                if !is_the_one(stat.as_ref(), &seen) {
-                    w.remove(&place)?;
-                }
-            }
+            Intent::Delete { place, seen } => rest |= w.settle_delete(&place, &seen)?,
         }
         w.d.state.remove_intent(number)?;
         w.uncommitted += 1;
@@ -107,6 +94,27 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         self.touched(&at);
         self.put(&row)?;
         Ok(false)
+    }
+
+    /// Was this file removed? True if it stays, under a temporary's name, to be swept.
+    fn settle_delete(&mut self, place: &Place, seen: &Seen) -> Result<bool> {
+        let (mut stat, mut rest) = (None, false);
+        if let Some(at) = self.open(place.dir)? {
+            self.touched(&at); // A kill is no power cut, here either.
+            let parting = parting(seen);
+            match self.d.share.stat(&at, parting.as_bytes())? {
+                Some(s) if same_but_ctime(&s, seen) => rest = true,
+                Some(_) => self.part_not(&at, &parting, place)?,
+                None => {}
+            }
+            stat = self.d.share.stat(&at, place.name.as_bytes())?;
+        }
+        // Still there: the deletion is tried again. Else it was removed; what the user has put there since is a new file,
+        // not an edit of the one that we removed.
+        if !is_the_one(stat.as_ref(), seen) {
+            self.remove(place)?;
+        }
+        Ok(rest)
     }
 
     /// A temporary of ours is not wanted: it is left to be swept (true), unless somebody has written to it.

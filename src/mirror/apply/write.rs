@@ -19,6 +19,13 @@ use std::io::{ErrorKind, Write};
 /// How the names of our temporaries begin; 16 hex digits follow. Ignored everywhere.
 pub(super) const PREFIX: &[u8] = b".sharelock-tmp-";
 
+/// The name of a temporary of ours.
+pub(super) fn temporary_name(number: u64) -> Name {
+    let mut name = PREFIX.to_vec();
+    name.extend_from_slice(format!("{number:016x}").as_bytes());
+    Name::new(name).expect("31 bytes without a slash")
+}
+
 /// Longest target of a link that is taken: PATH_MAX of the systems that we know, and some room.
 const TARGET: u64 = 65_536;
 
@@ -49,9 +56,7 @@ pub(crate) fn temporary<F: Files>(
 ) -> Result<(Name, Stat)> {
     let mut bytes = [0; 8];
     random.fill(&mut bytes)?;
-    let mut name = PREFIX.to_vec();
-    name.extend_from_slice(data_encoding::HEXLOWER.encode(&bytes).as_bytes());
-    let name = Name::new(name).expect("31 bytes without a slash");
+    let name = temporary_name(u64::from_be_bytes(bytes));
     let written = match v.kind {
         FileKind::File => write_file(files, git, keys, dir, name.as_bytes(), v),
         FileKind::Link => write_link(files, git, keys, dir, name.as_bytes(), v),
@@ -152,10 +157,8 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
         if !self.room(place, v.size)? {
             return Ok(());
         }
-        if !self.flagged {
-            self.d.state.set_value(SWEPT, None)?;
+        if self.flag()? {
             self.commit()?;
-            self.flagged = true;
         }
         let written = temporary(&self.d.share, &self.d.git, &self.d.keys, &mut self.d.random, &at, v);
         let Some((temporary, stat)) = self.tolerate(place, written)? else { return Ok(()) };
@@ -167,6 +170,16 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             true => self.flush_staged(),
             false => Ok(()),
         }
+    }
+
+    /// From here on there may be temporaries of ours, whatever happens: notes that, if it is not noted, with the next
+    /// commit.
+    pub(super) fn flag(&mut self) -> Result<bool> {
+        let new = !std::mem::replace(&mut self.flagged, true);
+        if new {
+            self.d.state.set_value(SWEPT, None)?;
+        }
+        Ok(new)
     }
 
     /// One sync, the intents, the renames, the directories, the rows.
