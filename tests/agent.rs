@@ -323,6 +323,27 @@ fn a_share_that_vanishes_deletes_nothing_and_is_watched_again() {
 }
 
 #[test]
+fn nothing_is_written_where_the_share_is_not_mounted() {
+    let two = Two::new();
+    std::fs::rename(two.a.path("share"), two.a.path("unplugged")).unwrap();
+    // The mount point: a folder is there, the share is not.
+    std::fs::create_dir(two.a.path("share")).unwrap();
+    let a = Resident::start(&two.a);
+    two.b.write("new", "from beta");
+    two.b.ok(["sync"]);
+    let asked = || Resident::log(&two.a).matches("its file .sharelock-root is missing").count();
+    wait_for("a few rounds", || asked() > 3);
+    assert_eq!(two.a.path("share").read_dir().unwrap().count(), 0);
+    a.kill();
+    std::fs::remove_dir(two.a.path("share")).unwrap();
+    std::fs::rename(two.a.path("unplugged"), two.a.path("share")).unwrap();
+    let _a = Resident::start(&two.a);
+    wait_for("what was missed", || has(&two.a, "new", "from beta"));
+    two.b.ok(["sync"]);
+    assert_eq!((two.b.read("new"), two.b.read("first")), ("from beta".into(), "of alpha".into()));
+}
+
+#[test]
 fn secure_changed_by_others_is_seen() {
     let two = Two::new();
     // It must not come by itself, in the middle of the pull.

@@ -211,7 +211,11 @@ fn per_node(e: Error) -> Result<Error> {
 }
 
 /// Step 1: what a crash has left, before anything is compared.
+///
+/// Errors: also a share whose root is not ours (not mounted, say). A round that does not scan must not judge or write
+/// there either: what it wrote into the mount point would count as deleted once the share is back.
 pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+    scan::check_root(d)?;
     let known = head(d)?;
     let pending = secure::pending(&d.state)?;
     let tip = d.git.get_ref(MAIN)?;

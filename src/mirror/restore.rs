@@ -18,6 +18,7 @@ use std::io::ErrorKind;
 /// Errors: [`Kind::Decision`] if something else stands there (then nothing was changed); [`Kind::Raced`] if it changed
 /// meanwhile; [`Kind::Integrity`] if the version cannot be read.
 pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, path: &RelPath, v: &Version) -> Result<()> {
+    super::scan::check_root(d)?;
     let (above, name) = path.split().ok_or_else(|| Error::failed("the share itself cannot be restored"))?;
     let (at, id) = parents(d, &above).map_err(|e| e.at(path))?;
     let files = d.share.clone();
@@ -35,6 +36,8 @@ pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
         Some(_) => discard(&files, &at, &temp, &name, &[])?.unwrap_or(temp),
         None => temp,
     };
+    // A name that a power cut left with half a file would count as the user's edit.
+    files.sync_all()?;
     let put = put(&files, &at, &temp, &name, old.as_ref());
     match put {
         Ok(true) => Ok(files.sync_dir(&at)?),
