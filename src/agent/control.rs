@@ -33,7 +33,7 @@ pub enum Ask {
     Sync,
     /// Answers when everything of this device is stored on the nodes that answer.
     Wait,
-    /// The agent ends.
+    /// The agent ends, which is the answer: the connection is closed, and its lock is free once it has ended.
     Stop,
     /// Nothing is done for so many milliseconds, or until `resume`.
     Pause(Option<u64>),

@@ -34,10 +34,14 @@ use round::StorageNode;
 
 /// Everything that can happen to the agent.
 pub enum Event<Rm: Remote> {
-    /// Something changed in share; `true`: everything may have.
-    Share(bool),
+    /// Something changed in share.
+    Share,
+    /// Anything may have changed, in both folders.
+    Everything,
     /// Something changed in secure.
     Secure,
+    /// A folder is watched from now on, or cannot be for the time being.
+    Watched(Folder),
     /// A watched folder is gone (unmounted, deleted, moved away).
     Gone(Folder),
     /// Somebody asks over the control socket.
@@ -48,6 +52,8 @@ pub enum Event<Rm: Remote> {
     Opened(Box<Result<worker::Facts>>),
     /// The worker has closed it.
     Closed,
+    /// Files that have a conflict copy now.
+    Conflicts(Vec<crate::path::RelPath>),
     /// A round is over.
     Finished(Box<worker::Finished>),
     /// A node did not answer, or was refused, and is not asked in rounds for a while.

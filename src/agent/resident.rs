@@ -110,8 +110,8 @@ struct Agent<Rm: Remote> {
     epoch: Instant,
     schedule: Schedule,
     vault: Vault,
-    busy: bool,
-    waited: u64,
+    /// The configuration is to be read again, once the worker is free.
+    reload: bool,
     facts: Option<Facts>,
     borrowers: VecDeque<Request>,
     waiting: Vec<Waiting>,
@@ -122,7 +122,6 @@ struct Agent<Rm: Remote> {
     notifier: Notifier,
     watching: watching::Watching<Rm>,
     stopping: Option<Instant>,
-    stoppers: Vec<Request>,
     #[cfg(feature = "xmpp")]
     messages: Option<Messages>,
     /// Why the configured account cannot be used.
@@ -141,8 +140,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             epoch: Instant::now(),
             schedule: Schedule::new(Timing::default()),
             vault: Vault::Opening,
-            busy: false,
-            waited: 0,
+            reload: false,
             facts: None,
             borrowers: VecDeque::new(),
             waiting: Vec::new(),
@@ -152,7 +150,6 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             conflicts: Vec::new(),
             notifier: Notifier::default(),
             stopping: None,
-            stoppers: Vec::new(),
             #[cfg(feature = "xmpp")]
             messages: None,
             #[cfg(feature = "xmpp")]
@@ -213,12 +210,6 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             }
         }
         let _ = std::fs::remove_file(self.state_dir.join(control::NAME));
-        for r in self.stoppers.drain(..) {
-            let _ = r.answer.send(json!({"done": true})).await;
-            r.answer.close();
-        }
-        // The answers are on their way; the connections are done when they are.
-        smol::Timer::after(Duration::from_millis(20)).await;
         Ok(())
     }
 
@@ -227,7 +218,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         if let Some(since) = self.stopping {
             return Some(GRACE.saturating_sub(since.elapsed()));
         }
-        if self.vault == Vault::Open && !self.busy && !self.borrowers.is_empty() {
+        if self.vault == Vault::Open && !self.schedule.is_busy() && (self.reload || !self.borrowers.is_empty()) {
             self.vault = Vault::Closing;
             self.job(Job::Close);
         }
@@ -239,9 +230,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             Due::Never => None,
             Due::At(t) => Some(Duration::from_millis(t.saturating_sub(now).max(1))),
             Due::Now(work) => {
-                self.waited = self.schedule.waited();
                 self.schedule.begin(now, work);
-                self.busy = true;
                 for w in &mut self.waiting {
                     w.began |= w.awaiting.is_empty() && work.share && work.secure;
                 }
@@ -254,9 +243,14 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     fn on(&mut self, event: Event<Rm>) {
         let now = self.now();
         match event {
-            Event::Share(false) => self.schedule.share_changed(now),
-            Event::Share(true) => self.schedule.everything(),
+            Event::Share => self.schedule.share_changed(now),
+            Event::Everything => self.schedule.everything(),
             Event::Secure => self.schedule.secure_changed(now),
+            Event::Watched(folder) => {
+                if self.watching.begun(folder) {
+                    self.schedule.everything();
+                }
+            }
             Event::Gone(folder) => self.gone(folder),
             Event::Asked(request) => self.asked(request),
             Event::Returned(id) => self.returned(id),
@@ -267,7 +261,14 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             Event::Tried(node, None) => self.back(node),
             Event::Tried(node, Some(error)) => {
                 self.heard_of(&node.name.clone());
-                self.away(node, error);
+                // Else it was opened anew meanwhile, and this one is not wanted any more.
+                if self.nodes.get(&node.name).is_some_and(|n| n.away.is_some()) {
+                    self.away(node, error);
+                }
+            }
+            Event::Conflicts(paths) => {
+                self.conflicts = paths;
+                self.tell();
             }
             Event::Heard(device, here) => {
                 if let Some(d) = self.devices.get_mut(&device) {
@@ -309,14 +310,18 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
                     let node = self.nodes.entry(r.name.clone()).or_default();
                     node.away = None;
                 }
-                self.watching.watch(c);
+                // What waited for a node that was away waits for the round that comes now.
+                self.waiting.iter_mut().for_each(|w| w.awaiting.clear());
+                self.reload = false;
+                // A look before the folders are watched would have to be repeated after it.
+                if self.watching.watch(c) {
+                    self.schedule.everything();
+                }
                 self.devices.extend(facts.devices.clone());
-                self.conflicts.clone_from(&facts.conflicts);
                 #[cfg(feature = "xmpp")]
                 self.log_in(&facts);
                 self.facts = Some(facts);
                 self.vault = Vault::Open;
-                self.schedule.everything();
             }
             Err(e) => {
                 log::error!("{e}");
@@ -353,18 +358,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
 
     fn reload(&mut self) {
         match self.vault {
-            Vault::Open if !self.busy => {
-                self.vault = Vault::Closing;
-                self.job(Job::Close);
-            }
-            Vault::Open => {
-                // After the round. Borrowers lead to the same.
-                let events = self.events.clone();
-                self.spawn(async move {
-                    smol::Timer::after(Duration::from_millis(200)).await;
-                    let _ = events.send(Event::Signal(Signal::Reload)).await;
-                });
-            }
+            Vault::Open => self.reload = true,
             Vault::Broken(_) => {
                 self.vault = Vault::Opening;
                 self.job(Job::Open);

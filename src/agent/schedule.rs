@@ -74,6 +74,8 @@ pub struct Schedule {
     poll_at: Option<u64>,
     /// A round left something undone: when it is repeated, and how long the wait was.
     again: Option<(u64, u64)>,
+    /// How long the round that runs has waited as a repetition.
+    waited: u64,
     /// `Some(None)`: until somebody says `resume`.
     paused: Option<Option<u64>>,
     /// The next round comes in spite of a pause.
@@ -82,17 +84,18 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Begins with a round of everything.
+    /// Begins with asking the nodes; a look at everything is due once the folders are watched.
     pub fn new(timing: Timing) -> Schedule {
         Schedule {
             timing,
             burst: None,
             secure: None,
             ended: None,
-            all: true,
+            all: false,
             ask: true,
             poll_at: None,
             again: None,
+            waited: 0,
             paused: None,
             forced: false,
             busy: false,
@@ -162,7 +165,7 @@ impl Schedule {
         self.busy = true;
         self.forced = false;
         self.ask = false;
-        self.again = None;
+        self.waited = self.again.take().map_or(0, |(_, wait)| wait);
         if work.share && work.secure {
             self.all = false;
         }
@@ -177,20 +180,20 @@ impl Schedule {
         }
     }
 
+    /// True while a round runs.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// A round is over. `again`: it left something; `polls`: there are nodes to ask; `jitter`: 0..=255, any.
-    pub fn end(&mut self, now: u64, again: bool, waited: u64, polls: bool, jitter: u8) {
+    pub fn end(&mut self, now: u64, again: bool, polls: bool, jitter: u8) {
         self.busy = false;
         self.ended = Some(now);
         if again && self.burst.is_none() {
-            let wait = (waited * 2).clamp(self.timing.quiet.max(500), LONGEST);
+            let wait = (self.waited * 2).clamp(self.timing.quiet.max(500), LONGEST);
             self.again = Some((now + wait, wait));
         }
         self.poll_at = polls.then(|| now + self.timing.poll - self.timing.poll / 8 + self.timing.poll / 4 * u64::from(jitter) / 255);
-    }
-
-    /// How long the round that begins now has waited as a repetition; 0 if it is none.
-    pub fn waited(&self) -> u64 {
-        self.again.map_or(0, |(_, wait)| wait)
     }
 
     /// What is to be done at `now`.
@@ -276,10 +279,12 @@ mod tests {
     /// A schedule that has done its first round at 0.
     fn settled() -> Schedule {
         let mut s = Schedule::new(Timing::default());
+        assert_eq!(s.next(0), Due::Now(Work::default()));
+        s.everything();
         assert_eq!(s.next(0), Due::Now(ALL));
         s.begin(0, ALL);
         assert_eq!(s.next(0), Due::Never, "one round at a time");
-        s.end(0, false, 0, true, 128);
+        s.end(0, false, true, 128);
         s
     }
 
@@ -293,7 +298,7 @@ mod tests {
         assert_eq!(s.next(1449), Due::At(1450));
         assert_eq!(s.next(1450), Due::Now(SHARE));
         s.begin(1450, SHARE);
-        s.end(1500, false, 0, true, 0);
+        s.end(1500, false, true, 0);
         assert!(matches!(s.next(1500), Due::At(t) if t > 50_000));
     }
 
@@ -311,7 +316,7 @@ mod tests {
                     false => whole = Some(t),
                 }
                 s.begin(t, w);
-                s.end(t, w.only_settled, 0, true, 0);
+                s.end(t, w.only_settled, true, 0);
             }
         }
         assert_eq!(partial[..3], [1050, 2050, 3050]);
@@ -325,7 +330,7 @@ mod tests {
         s.begin(1200, SHARE);
         s.share_changed(1300);
         assert_eq!(s.next(1600), Due::Never);
-        s.end(1700, false, 0, true, 0);
+        s.end(1700, false, true, 0);
         assert_eq!(s.next(1700), Due::Now(SHARE));
     }
 
@@ -338,7 +343,7 @@ mod tests {
         s.ask_nodes();
         assert_eq!(s.next(2), Due::Now(Work::default()));
         s.begin(2, Work::default());
-        s.end(3, false, 0, false, 0);
+        s.end(3, false, false, 0);
         assert_eq!(s.next(3), Due::Never, "without nodes nothing wakes it up");
     }
 
@@ -347,14 +352,13 @@ mod tests {
         let mut s = settled();
         s.everything();
         let (mut now, mut waits) = (0, Vec::new());
-        let mut waited = 0;
         for _ in 0..10 {
             let Due::Now(w) = s.next(now) else { panic!("due at {now}") };
             s.begin(now, w);
-            s.end(now, true, waited, false, 0);
-            waited = s.waited();
-            waits.push(waited);
-            now += waited;
+            s.end(now, true, false, 0);
+            let Due::At(at) = s.next(now) else { panic!("a repetition is due") };
+            waits.push(at - now);
+            now = at;
         }
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
     }
@@ -379,7 +383,7 @@ mod tests {
         s.force();
         assert_eq!(s.next(1), Due::Now(ALL));
         s.begin(1, ALL);
-        s.end(2, false, 0, true, 0);
+        s.end(2, false, true, 0);
         assert_eq!(s.next(1_000_000), Due::Never);
     }
 
@@ -392,18 +396,18 @@ mod tests {
         assert_eq!(s.next(5200), Due::Now(SECURE));
         s.begin(5200, SECURE);
         s.secure_changed(5300);
-        s.end(5400, false, 0, true, 0);
+        s.end(5400, false, true, 0);
         s.secure_changed(5500);
         assert_eq!(s.next(5500), Due::At(7500));
         // Share does not wait for it.
         s.share_changed(5600);
         assert_eq!(s.next(5800), Due::Now(SHARE));
         s.begin(5800, SHARE);
-        s.end(5900, false, 0, true, 0);
+        s.end(5900, false, true, 0);
         assert_eq!(s.next(7500), Due::Now(SECURE));
         // Written all the time, it is looked at all the same.
         s.begin(7500, SECURE);
-        s.end(7500, false, 0, true, 0);
+        s.end(7500, false, true, 0);
         let late = (9000..40_000).step_by(100).find(|t| {
             s.secure_changed(*t);
             matches!(s.next(*t), Due::Now(w) if w.secure)

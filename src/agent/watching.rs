@@ -20,6 +20,8 @@ const BACK: Duration = Duration::from_secs(5);
 struct Side {
     path: PathBuf,
     choice: Choice,
+    /// It was said whether it can be watched.
+    begun: bool,
     /// Dropping it ends the watch.
     _task: Task<()>,
     state: Arc<Mutex<Option<watch::State>>>,
@@ -38,14 +40,24 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
         Watching { executor, events, sides: [None, None] }
     }
 
-    /// Watches what the configuration names; what is watched already, as it was asked for, stays.
-    pub fn watch(&mut self, c: &Config) {
+    /// Watches what the configuration names; what is watched already, as it was asked for, stays. True if all is: else
+    /// [`Event::Watched`] tells.
+    pub fn watch(&mut self, c: &Config) -> bool {
         for (folder, path) in [(Folder::Share, &c.share), (Folder::Secure, &c.secure)] {
             let same = self.sides[folder as usize].as_ref().is_some_and(|s| s.path == *path && s.choice == c.watch);
             if !same {
                 self.begin(folder, path, c.watch, Duration::ZERO);
             }
         }
+        self.sides.iter().flatten().all(|s| s.begun)
+    }
+
+    /// A folder is watched, or cannot be. True if nothing is left that would still have to be waited for.
+    pub fn begun(&mut self, folder: Folder) -> bool {
+        if let Some(side) = &mut self.sides[folder as usize] {
+            side.begun = true;
+        }
+        self.sides.iter().flatten().all(|s| s.begun)
     }
 
     /// A folder is gone: it is watched again once it is back.
@@ -57,7 +69,7 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
     fn begin(&mut self, folder: Folder, path: &Path, choice: Choice, wait: Duration) {
         let state = Arc::new(Mutex::new(None));
         let task = self.executor.spawn(follow(folder, path.to_path_buf(), choice, wait, self.events.clone(), state.clone()));
-        self.sides[folder as usize] = Some(Side { path: path.to_path_buf(), choice, _task: task, state });
+        self.sides[folder as usize] = Some(Side { path: path.to_path_buf(), choice, begun: false, _task: task, state });
     }
 
     fn states(&self) -> impl Iterator<Item = (&Path, watch::State)> {
@@ -109,7 +121,7 @@ async fn follow<Rm: Remote + Send + 'static>(
     if !wait.is_zero() {
         smol::Timer::after(wait).await;
     }
-    let mut told = false;
+    let mut tries = 0;
     let mut watcher = loop {
         // The walk of a large tree takes a while: not on the loop's thread.
         let (tx, rx) = smol::channel::bounded(1);
@@ -120,23 +132,28 @@ async fn follow<Rm: Remote + Send + 'static>(
         match (walk.is_ok(), rx.recv().await) {
             (true, Ok(Ok(w))) => break w,
             (_, other) => {
-                if !std::mem::replace(&mut told, true)
-                    && let Ok(Err(e)) = other
-                {
-                    log::warn!("{e}");
+                tries += 1;
+                if tries == 1 {
+                    if let Ok(Err(e)) = other {
+                        log::warn!("{e}");
+                    }
+                    // The rounds go on, and say what is the matter.
+                    let _ = events.send(Event::Watched(folder)).await;
                 }
                 smol::Timer::after(BACK).await;
             }
         }
     };
+    // Its first word is that everything is to be looked at, which this says, too.
+    let mut told = Some(Event::Watched(folder));
     loop {
         let change = watcher.next().await;
         *state.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher.state());
         let gone = change == Change::Gone;
         let event = match (folder, change) {
             (_, Change::Gone) => Event::Gone(folder),
-            (Folder::Share, Change::All) => Event::Share(true),
-            (Folder::Share, _) => Event::Share(false),
+            (_, Change::All) => told.take().unwrap_or(Event::Everything),
+            (Folder::Share, _) => Event::Share,
             (Folder::Secure, _) => Event::Secure,
         };
         if events.send(event).await.is_err() || gone {

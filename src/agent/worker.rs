@@ -79,8 +79,6 @@ pub struct Facts {
     pub account: Option<Result<crate::xmpp::Config>>,
     /// This device's id.
     pub id: Id,
-    /// Files with a conflict copy.
-    pub conflicts: Vec<RelPath>,
     /// The devices that the history names.
     pub devices: BTreeMap<Id, Known>,
 }
@@ -106,8 +104,6 @@ pub struct Finished {
     pub report: Value,
     /// Files and bytes in the vault.
     pub vault: (u64, u64),
-    /// Files with a conflict copy, where a round may have changed them.
-    pub conflicts: Option<Vec<RelPath>>,
     /// The sealed notice to be published, if a node has taken something new of ours.
     pub notice: Option<String>,
     /// Devices that new commits name.
@@ -131,13 +127,19 @@ struct Announced {
 
 /// Runs until [`Job::Stop`] or until nobody can ask any more.
 pub fn run<Rm: Remote + Send + 'static>(site: Box<dyn Site<Rm>>, jobs: &Receiver<Job<Rm>>, events: &Sender<Event<Rm>>) {
-    let mut w = Worker { site, open: None, latest: Vec::new(), announced: Vec::new() };
+    let mut w = Worker { site, open: None, latest: Vec::new(), announced: Vec::new(), read: None };
     while let Ok(job) = jobs.recv_blocking() {
         let last = matches!(job, Job::Stop);
         for event in w.work(job) {
             if events.send_blocking(event).is_err() {
                 return;
             }
+        }
+        // A walk through all names: after what others wait for.
+        if let Some(event) = w.conflicts()
+            && events.send_blocking(event).is_err()
+        {
+            return;
         }
         if last {
             return;
@@ -151,6 +153,8 @@ struct Worker<Rm: Remote> {
     /// What was last heard of each node: its time is written at the end only.
     latest: Vec<NodeOutcome>,
     announced: Vec<Announced>,
+    /// The head whose conflict copies and devices are known.
+    read: Option<Oid>,
 }
 
 impl<Rm: Remote + Send + 'static> Worker<Rm> {
@@ -181,17 +185,30 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
 
     fn open(&mut self) -> Result<Facts> {
         let o = self.site.open()?;
-        let head = round::head(&o.device)?;
+        // A borrower may have made a few commits; at the start all is new.
+        let head = round::head(&o.device)?.filter(|head| self.read != Some(*head));
+        let depth = if self.read.is_none() { NAMES.0 } else { NAMES.1 };
         let facts = Facts {
             config: o.config.clone(),
             #[cfg(feature = "xmpp")]
             account: o.account.clone(),
             id: o.device.id,
-            conflicts: self.site.conflicts(&o.device.state)?,
-            devices: head.map_or(Ok(BTreeMap::new()), |h| notices::devices(&o.device, h, NAMES.0))?,
+            devices: head.map_or(Ok(BTreeMap::new()), |h| notices::devices(&o.device, h, depth))?,
         };
         self.open = Some(o);
         Ok(facts)
+    }
+
+    /// The files with a conflict copy, if head is another one than when they were last looked for.
+    fn conflicts(&mut self) -> Option<Event<Rm>> {
+        let o = self.open.as_ref()?;
+        let head = round::head(&o.device).ok()??;
+        if self.read == Some(head) {
+            return None;
+        }
+        let paths = self.site.conflicts(&o.device.state).ok()?;
+        self.read = Some(head);
+        Some(Event::Conflicts(paths))
     }
 
     fn close(&mut self) {
@@ -241,9 +258,6 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
         match result {
             Ok(out) => {
                 (f.head, f.commits, f.applied, f.taken) = (out.head, out.commits, out.applied, out.taken);
-                if out.commits > 0 || out.applied > 0 {
-                    f.conflicts = self.site.conflicts(&d.state).ok();
-                }
                 if tells && out.nodes.iter().any(|n| n.sent) {
                     f.notice = notices::seal(d, out.head).unwrap_or_else(|e| {
                         log::warn!("the other devices are not told: {e}");

@@ -94,12 +94,12 @@ pub fn run(places: Places, secrets: &Secrets, a: &Run, same: &[OsString]) -> Res
     if a.detached {
         return detached(places, a.verbose);
     }
-    open::config(&places)?;
+    let config = open::config(&places)?;
     let Some(alone) = alone(&places)? else {
         println!("sharelock is running already");
         return Ok(0);
     };
-    let (master, vault) = secret::unlock(&places, secrets, Some(&open::config(&places)?))?;
+    let (master, vault) = secret::unlock(&places, secrets, Some(&config))?;
     if a.daemon {
         drop(alone);
         return daemon(&places, &master, &vault, a.verbose, same);
@@ -238,10 +238,14 @@ fn simple(places: &Places, ask: Ask) -> Result<Value> {
 
 /// `stop`.
 pub fn stop(places: &Places) -> Result<u8> {
-    simple(places, Ask::Stop)?;
+    let mut client = agent(places)?;
+    client.ask(Ask::Stop)?;
     // It is gone when its lock is free: then the next one can start.
     let began = Instant::now();
-    while alone(places)?.is_none() && began.elapsed() < Duration::from_secs(10) {
+    while alone(places)?.is_none() {
+        if began.elapsed() > Duration::from_secs(10) {
+            return Err(Error::failed("sharelock has not stopped yet on this device").remedy("what it does", "sharelock status"));
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
     println!("sharelock has stopped on this device; what changes here is sent when it runs again");

@@ -5,7 +5,6 @@ use super::*;
 impl<Rm: Remote + Send + 'static> Agent<Rm> {
     pub(super) fn finished(&mut self, mut f: Finished) {
         let now = self.now();
-        self.busy = false;
         let at = System.now();
         for n in &f.nodes {
             let node = self.nodes.entry(n.name.clone()).or_default();
@@ -25,11 +24,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         self.devices.extend(std::mem::take(&mut f.devices));
         #[cfg(feature = "xmpp")]
         self.announce(&mut f);
-        if let Some(c) = f.conflicts.take() {
-            self.conflicts = c;
-        }
         let polls = self.nodes.values().any(|n| n.away.is_none());
-        self.schedule.end(now, f.again, self.waited, polls, jitter());
+        self.schedule.end(now, f.again, polls, jitter());
         self.latest = f;
         self.answer_waiting();
         self.tell();
@@ -56,12 +52,15 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             if !smol::future::or(timer, async { nudged.recv().await.is_ok() }).await {
                 return;
             }
+            let back = events.clone();
             let asking = std::thread::Builder::new().name("probe".into()).stack_size(STACK).spawn(move || {
                 let answer = node.remote.refs();
-                let _ = events.send_blocking(Event::Tried(node, answer.err()));
+                let _ = back.send_blocking(Event::Tried(node, answer.err()));
             });
             if let Err(e) = asking {
+                // The node went with the thread that was not: all are opened anew.
                 log::error!("can't start a thread: {e}");
+                let _ = events.send(Event::Signal(Signal::Reload)).await;
             }
         });
     }

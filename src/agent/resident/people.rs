@@ -96,7 +96,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     pub(super) fn standing(&self) -> String {
         let (files, problems) = (self.latest.vault.0, self.latest.report["problems"].as_array().map_or(0, Vec::len));
         let away: Vec<&str> = self.nodes.iter().filter(|(_, n)| n.error.is_some()).map(|(name, _)| name.as_str()).collect();
-        let mut text = match (self.busy, self.schedule.paused(), self.schedule.has_changes()) {
+        let mut text = match (self.schedule.is_busy(), self.schedule.paused(), self.schedule.has_changes()) {
             (true, _, _) => "syncing".to_string(),
             (_, Some(_), _) => "paused".to_string(),
             (_, _, true) => "changes wait".to_string(),
@@ -132,7 +132,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     }
 
     pub(super) fn status(&self) -> Value {
-        let state = match (&self.vault, self.busy, self.schedule.paused()) {
+        let state = match (&self.vault, self.schedule.is_busy(), self.schedule.paused()) {
             (Vault::Broken(_), _, _) => "stopped",
             (Vault::Lent(_) | Vault::Closing | Vault::Opening, _, _) => "lent",
             (_, true, _) => "syncing",

@@ -14,10 +14,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
                 status["done"] = json!(true);
                 done(&r, status);
             }
-            Ask::Stop => {
-                self.stoppers.push(r);
-                self.stop();
-            }
+            // Its end is the answer.
+            Ask::Stop => self.stop(),
             Ask::Pause(millis) => {
                 let until = millis.map(|m| self.now().saturating_add(m));
                 self.schedule.pause(until);
