@@ -39,7 +39,11 @@ pub fn connect(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStrea
         let left = limit.saturating_sub(start.elapsed());
         let share = left / u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(100))) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                // Questions and answers go back and forth here: held back for an acknowledgement, each costs 40 ms.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
             Err(e) => last = e,
         }
     }
@@ -74,7 +78,8 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let here = listener.local_addr().unwrap();
         let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        assert_eq!(connect(&[closed, here], Duration::from_secs(60)).unwrap().peer_addr().unwrap(), here);
+        let stream = connect(&[closed, here], Duration::from_secs(60)).unwrap();
+        assert_eq!((stream.peer_addr().unwrap(), stream.nodelay().unwrap()), (here, true));
         assert_eq!(connect(&[], Duration::from_secs(60)).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
