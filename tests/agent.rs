@@ -157,6 +157,23 @@ fn one_agent_a_vault_and_what_it_says() {
 }
 
 #[test]
+fn a_daemon_finds_a_configuration_that_was_named_from_here() {
+    let two = Two::new();
+    for name in [".config/sharelock", ".local/state/sharelock"] {
+        let to = if name.ends_with("config/sharelock") { "elsewhere" } else { "elsewhere/state" };
+        std::fs::rename(two.a.path(name), two.a.path(to)).unwrap();
+    }
+    let here = |args: &[&str]| {
+        let mut c = two.a.command(["--config", "elsewhere/config.toml"]);
+        let o = c.args(args).current_dir(two.a.path("")).output().unwrap();
+        assert!(o.status.success(), "{args:?}: {o:?}");
+    };
+    here(&["run", "--daemon"]);
+    here(&["wait", "--timeout", "60"]);
+    here(&["stop"]);
+}
+
+#[test]
 fn a_daemon_that_cannot_start_says_why() {
     let two = Two::new();
     std::fs::rename(two.a.path("share"), two.a.path("elsewhere")).unwrap();

@@ -114,10 +114,10 @@ fn run(a: Args) -> Result<u8> {
             }
         }
         Verb::Run(v) => {
-            let mut same = Vec::new();
-            for (option, value) in [("--config", &a.config), ("--vault", &a.vault)] {
-                same.extend(value.iter().flat_map(|v| [option.into(), args::path(v).into_os_string()]));
-            }
+            // The process in the background starts elsewhere: its paths are absolute.
+            let config = a.config.is_some().then(|| ["--config".into(), places.config.clone().into_os_string()]);
+            let vault = a.vault.as_ref().map(|name| ["--vault".into(), name.into()]);
+            let same: Vec<OsString> = config.into_iter().chain(vault).flatten().collect();
             run::run(places, &secrets, &v, &same)
         }
         Verb::Stop(_) => run::stop(&places),

@@ -104,10 +104,14 @@ pub fn run(places: Places, secrets: &Secrets, a: &Run, same: &[OsString]) -> Res
         drop(alone);
         return daemon(&places, &master, &vault, a.verbose, same);
     }
-    Journal::stderr().install(if a.verbose { LevelFilter::Debug } else { LevelFilter::Info });
+    Journal::stderr().install(level(a.verbose));
     resident(places, master, vault, |_| log::info!("sharelock is running"))?;
     drop(alone);
     Ok(0)
+}
+
+fn level(verbose: bool) -> LevelFilter {
+    if verbose { LevelFilter::Debug } else { LevelFilter::Info }
 }
 
 fn resident(places: Places, master: Master, vault: Id, ready: impl FnOnce(&Facts) + 'static) -> Result<()> {
@@ -172,7 +176,8 @@ fn memory(pid: u32) -> Option<u64> {
 fn detached(places: Places, verbose: bool) -> Result<u8> {
     // No terminal of whoever started it reaches it any more.
     let _ = rustix::process::setsid();
-    let mut key = Zeroizing::new(Vec::new());
+    // It does not move while it is read.
+    let mut key = Zeroizing::new(Vec::with_capacity(8192));
     std::io::stdin().lock().take(4096).read_to_end(&mut key)?;
     let begun = (|| {
         let Ok(Some((master, vault))) = secret::from_unlocked(&key) else {
@@ -183,11 +188,7 @@ fn detached(places: Places, verbose: bool) -> Result<u8> {
             return Ok(None);
         };
         let log = places.state_dir.join("agent.log");
-        Journal::file(&log).map_err(|e| Error::from(e).at(log.display()))?.install(if verbose {
-            LevelFilter::Debug
-        } else {
-            LevelFilter::Info
-        });
+        Journal::file(&log).map_err(|e| Error::from(e).at(log.display()))?.install(level(verbose));
         Ok(Some((master, vault, alone)))
     })();
     let ended = begun.and_then(|b| match b {
