@@ -1,5 +1,6 @@
 //! Time and randomness: two of the five seams. Engine code never asks the system for either by itself.
 
+pub mod date;
 pub mod system;
 mod zone;
 

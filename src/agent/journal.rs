@@ -1,8 +1,8 @@
 //! The agent's log: to standard error in the foreground, to a file of bounded size in the background.
 
+use crate::clock::date::Date;
 use crate::clock::system::System;
 use crate::clock::{Clock, Time};
-use crate::tree::conflict::civil;
 use log::{LevelFilter, Log, Metadata, Record};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -91,10 +91,8 @@ impl Log for Journal {
 
 /// `2026-03-01 14:02:33`, local.
 fn stamp(t: Time) -> String {
-    let local = t.s + i64::from(System.offset_minutes(t)) * 60;
-    let (y, m, d) = civil(local.div_euclid(86_400));
-    let s = local.rem_euclid(86_400);
-    format!("{y:04}-{m:02}-{d:02} {:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    let d = Date::local(t, &System);
+    format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", d.year, d.month, d.day, d.hour, d.minute, d.second)
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use super::nodes::Node as Remote;
 use super::open::{RealDevice, Vault};
 use super::{sync, voice};
 use crate::agent::round::{self, StorageNode};
-use crate::clock::Time;
+use crate::clock::date::Date;
+use crate::clock::system::System;
+use crate::clock::{Clock, Time};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::{Id, Oid};
@@ -261,20 +263,15 @@ fn find<'n>(all: &[&'n Numbered], at: &str) -> Option<&'n Numbered> {
 /// `2026-03-01` or `2026-03-01 14:05`, local time, as seconds.
 fn parse_time(text: &str) -> Option<i64> {
     let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, "23:59"));
-    let mut d = date.split('-').map(|p| p.parse::<i64>().ok());
-    let (y, m, day) = (d.next()??, d.next()??, d.next()??);
-    let (h, min) = clock.split_once(':')?;
-    if !(1970..=9999).contains(&y) || !(1..=12).contains(&m) || !(1..=31).contains(&day) {
+    let mut d = date.split('-');
+    let (year, month, day) = (d.next()?.parse().ok()?, d.next()?.parse().ok()?, d.next()?.parse().ok()?);
+    let (hour, minute) = clock.split_once(':')?;
+    let (hour, minute) = (hour.parse().ok()?, minute.get(..2)?.parse().ok()?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 {
         return None;
     }
-    // Days from civil, the inverse of `conflict::civil`.
-    let (y, m2) = if m <= 2 { (y - 1, m + 9) } else { (y, m - 3) };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m2 + 2) / 5 + day - 1 - 719_468;
-    let s = days * 86_400 + h.parse::<i64>().ok()? * 3600 + min.get(..2)?.parse::<i64>().ok()? * 60;
-    let offset = crate::clock::Clock::offset_minutes(&crate::clock::system::System, Time { s, ns: 0 });
-    Some(s - i64::from(offset) * 60)
+    let s = Date { year, month, day, hour, minute, second: 0 }.seconds();
+    Some(s - i64::from(System.offset_minutes(Time { s, ns: 0 })) * 60)
 }
 
 fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> Result<u8> {
@@ -374,4 +371,22 @@ fn bring_back(d: &mut RealDevice, path: &RelPath, version: &Version, seen: Optio
     }
     restore_version(d, path, version)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_day_and_perhaps_a_time_of_day() {
+        let at = |text: &str| parse_time(text).map(|s| Date::local(Time { s, ns: 0 }, &System));
+        let date = |hour, minute| Some(Date { year: 2026, month: 3, day: 1, hour, minute, second: 0 });
+        assert_eq!((at("2026-03-01"), at("2026-03-01 14:05"), at("2026-03-01T00:00:59")), (date(23, 59), date(14, 5), date(0, 0)));
+        for no in ["2026-03", "2026-13-01", "2026-00-01", "2026-03-32", "1969-12-31", "10000-01-01", "2026-03-01 1405", "2026-03-01 24:00"] {
+            assert_eq!(at(no), None, "{no}");
+        }
+        for no in ["2026-03-01 12:60", "2026-03-01 12:5", "2026-03-01 -1:00", "2026-03-01 9999999999999999:00", "abcdef", ""] {
+            assert_eq!(at(no), None, "{no}");
+        }
+    }
 }

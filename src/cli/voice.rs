@@ -1,10 +1,10 @@
 //! How sharelock speaks: sizes, times, counts, problems.
 
+use crate::clock::date::{DAY, Date};
 use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Remedy};
 use crate::mirror::{Brake, Problem};
 use crate::path::RelPath;
-use crate::tree::conflict::civil;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -67,15 +67,14 @@ pub fn time(t: Time) -> String {
 fn time_at(t: Time, now: Time, offset: impl Fn(Time) -> i16) -> String {
     let local = |t: Time| t.s + i64::from(offset(t)) * 60;
     let (then, today) = (local(t), local(now));
-    let (day, today) = (then.div_euclid(86_400), today.div_euclid(86_400));
-    let clock = format!("{:02}:{:02}", then.rem_euclid(86_400) / 3600, then.rem_euclid(3600) / 60);
-    match today - day {
+    let Date { year, month, day, hour, minute, .. } = Date::of(then);
+    let clock = format!("{hour:02}:{minute:02}");
+    match today.div_euclid(DAY) - then.div_euclid(DAY) {
         0 => format!("today {clock}"),
         1 => format!("yesterday {clock}"),
         n => {
-            let (y, m, d) = civil(day);
-            let month = MONTHS[(m as usize - 1) % 12];
-            if (0..330).contains(&n) { format!("{d} {month} {clock}") } else { format!("{d} {month} {y}") }
+            let month = MONTHS[(month as usize - 1) % 12];
+            if (0..330).contains(&n) { format!("{day} {month} {clock}") } else { format!("{day} {month} {year}") }
         }
     }
 }
@@ -93,18 +92,8 @@ pub fn ago(t: Time) -> String {
 
 /// UTC, ISO 8601, for `--json`.
 pub fn iso(t: Time) -> String {
-    let (y, m, d) = civil(t.s.div_euclid(86_400));
-    let s = t.s.rem_euclid(86_400);
-    format!("{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
-}
-
-/// The first five, and how many more.
-pub fn first_five(names: &[String]) -> String {
-    let mut out = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 5 {
-        out.push_str(&format!(", {} more", count(names.len() as u64 - 5)));
-    }
-    out
+    let d = Date::of(t.s);
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", d.year, d.month, d.day, d.hour, d.minute, d.second)
 }
 
 /// A path of the share as a command line takes it.

@@ -2,6 +2,7 @@
 
 use super::{Version, Writer};
 use crate::clock::Time;
+use crate::clock::date::Date;
 use crate::path::Name;
 
 /// Longest name.
@@ -114,9 +115,8 @@ fn stamp(t: Time, offset: i16) -> String {
     #[cfg(feature = "sim")]
     let t = if super::planted::is(super::planted::Mistake::NowNames) { now_names() } else { t };
     let s = (t.s + i64::from(offset) * 60).clamp(0, LAST);
-    let (days, rest) = (s / 86_400, s % 86_400);
-    let (y, m, d) = civil(days);
-    format!("{y:04}-{m:02}-{d:02} {:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+    let d = Date::of(s);
+    format!("{:04}-{:02}-{:02} {:02}{:02}{:02}", d.year, d.month, d.day, d.hour, d.minute, d.second)
 }
 
 #[cfg(feature = "sim")]
@@ -125,19 +125,6 @@ fn now_names() -> Time {
     thread_local!(static NOW: Cell<i64> = const { Cell::new(1_000_000) });
     NOW.set(NOW.get() + 1);
     Time { s: NOW.get(), ns: 0 }
-}
-
-/// Year, month, day of a day since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-pub fn civil(days: i64) -> (i64, u32, u32) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let d = (doy - (153 * mp + 2) / 5 + 1) as u32;
-    let m = (if mp < 10 { mp + 3 } else { mp - 9 }) as u32;
-    (yoe + era * 400 + i64::from(m <= 2), m, d)
 }
 
 /// The order in which conflict copies are named: by wanted path (given by the caller), then by this.
