@@ -31,7 +31,7 @@ pub fn sync(mut v: Vault) -> Result<u8> {
         return Err(voice::brake(b, v.config.device.as_str()));
     }
     let (files, _, bytes) = v.device.state.count(Table::Head)?;
-    let left = v.device.report.again || v.device.report.problems.iter().any(|p| !p.note);
+    let left = Left { named: v.device.report.problems.iter().any(|p| !p.note), again: v.device.report.again };
     let errors = out.nodes.into_iter().filter_map(|n| n.error).collect();
     conclude(errors, left, (files, bytes), v.config.remotes.len(), started)
 }
@@ -43,9 +43,9 @@ pub fn told(answer: &Value, started: Instant) -> Result<u8> {
     }
     let report = &answer["report"];
     let text = |v: &Value| v.as_str().map(str::to_string);
-    let mut left = report["again"] == true;
+    let mut left = Left { named: false, again: report["again"] == true };
     for p in report["problems"].as_array().into_iter().flatten() {
-        left |= p["note"] != true;
+        left.named |= p["note"] != true;
         eprint!("{}", voice::problem_lines(text(&p["path"]), p["what"].as_str().unwrap_or_default(), text(&p["remedy"])));
     }
     if let Some(e) = error_from(&answer["error"]).or_else(|| error_from(&report["stopped"])) {
@@ -56,15 +56,34 @@ pub fn told(answer: &Value, started: Instant) -> Result<u8> {
     conclude(errors, left, (number("files"), number("bytes")), number("nodes") as usize, started)
 }
 
-fn conclude(mut errors: Vec<Error>, left: bool, (files, bytes): (u64, u64), nodes: usize, started: Instant) -> Result<u8> {
+/// What a round has left over.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Problems that stand above.
+    named: bool,
+    /// Something changed while it was read.
+    again: bool,
+}
+
+impl Left {
+    fn line(self) -> Option<&'static str> {
+        match (self.named, self.again) {
+            (true, _) => Some("in sync but for what is named above"),
+            (false, true) => Some("in sync but for what changed meanwhile (the next sync takes it)"),
+            (false, false) => None,
+        }
+    }
+}
+
+fn conclude(mut errors: Vec<Error>, left: Left, (files, bytes): (u64, u64), nodes: usize, started: Instant) -> Result<u8> {
     // Integrity before reachability: the worst is the one that the exit code tells.
     errors.sort_by_key(Error::exit_code);
     if let Some(worst) = errors.pop() {
         errors.iter().for_each(voice::error);
         return Err(worst);
     }
-    if left {
-        println!("in sync but for what is named above: {}, {}", voice::files(files), voice::size(bytes));
+    if let Some(line) = left.line() {
+        println!("{line}: {}, {}", voice::files(files), voice::size(bytes));
         return Ok(1);
     }
     let secs = started.elapsed().as_secs_f64();
@@ -117,4 +136,18 @@ pub fn conflict_paths<S: State>(state: &S) -> Result<Vec<RelPath>> {
 /// The error of a verb that needs a vault with at least one commit.
 pub fn nothing_yet() -> Error {
     Error::new(Kind::Failed, "there is nothing in this vault yet").remedy("do", "sharelock sync")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_to_stand_above_that_does_not() {
+        let line = |named, again| Left { named, again }.line();
+        assert_eq!(line(false, false), None);
+        assert_eq!(line(false, true), Some("in sync but for what changed meanwhile (the next sync takes it)"));
+        assert_eq!(line(true, false), line(true, true));
+        assert_eq!(line(true, true), Some("in sync but for what is named above"));
+    }
 }

@@ -94,6 +94,10 @@ impl SshRemote {
             return Error::new(Kind::Unreachable, format!("{host} has no {name}: git is not installed there"));
         }
         if text.is_empty() {
+            // A line that broke names its host itself.
+            if e.what().starts_with(host.as_str()) {
+                return e;
+            }
             return Error::new(Kind::Unreachable, format!("{host}: {e}"))
                 .detail("nothing is lost: what could not be sent waits on this device");
         }
@@ -193,5 +197,52 @@ impl Remote for SshRemote {
             return Ok(true);
         }
         Ok(self.connection.as_ref().is_some_and(|c| setup::write_head(c, &self.url.path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Ask for Nobody {
+        fn host_key(&mut self, _: &str, _: &str, _: &str) -> bool {
+            false
+        }
+
+        fn passphrase(&mut self, _: &std::path::Path) -> Option<zeroize::Zeroizing<String>> {
+            None
+        }
+
+        fn password(&mut self, _: &str, _: Option<u32>) -> Option<zeroize::Zeroizing<String>> {
+            None
+        }
+
+        fn question(&mut self, _: &str, _: bool) -> Option<zeroize::Zeroizing<String>> {
+            None
+        }
+    }
+
+    #[test]
+    fn the_host_is_named_once() {
+        let settings = Settings {
+            home: "/h".into(),
+            own_key: "/h/k".into(),
+            connect_timeout: 1,
+            idle_timeout: 1,
+            host_key: None,
+            trust: String::new(),
+        };
+        let remote = SshRemote::new(Url::parse("ssh://me@127.0.0.1/r.git").unwrap(), settings, Box::new(Nobody));
+        let said = |e: Error| {
+            let e = remote.no_service("git-upload-pack", -1, "", e);
+            (e.to_string(), e.details().join("; "))
+        };
+        let safe = "nothing is lost: what could not be sent waits on this device".to_string();
+        let broken = session::unreachable("127.0.0.1", "the line broke");
+        assert_eq!(said(broken), ("127.0.0.1 is not reachable: the line broke".into(), safe.clone()));
+        let ended = Error::new(Kind::Unreachable, "the server ended early");
+        assert_eq!(said(ended), ("127.0.0.1: the server ended early".into(), safe));
     }
 }
