@@ -74,21 +74,14 @@ fn serve<T: Send + 'static>(dir: &Path, script: impl FnOnce(Line) -> T + Send + 
 
 fn config(dir: &Path, port: u16) -> Config {
     Config {
-        jid: BareJid::new("alice@xmpp.test").unwrap(),
         password: "pw-alice".to_string().into(),
         host: Some("127.0.0.1".into()),
         port: Some(port),
         tls: Some(Tls::Direct),
         trust: Trust::Roots(std::fs::read(dir.join("certs/ca.crt")).unwrap()),
-        nameservers: vec![],
-        people: vec![],
-        alsonotify: vec![],
-        commands_from: vec![],
-        priority: 0,
-        compat: false,
         plain: true,
         node: "n".into(),
-        resource: None,
+        ..Config::new(BareJid::new("alice@xmpp.test").unwrap())
     }
 }
 

@@ -4,7 +4,7 @@ use super::forge::take;
 use sharelock::xmpp::session::Session;
 use sharelock::xmpp::stream::{Happening, Login, Stream};
 use sharelock::xmpp::xml::{Item, Parser};
-use sharelock::xmpp::{Config, Tls, Trust};
+use sharelock::xmpp::{Config, Tls};
 
 /// A server's part of a login, for what comes after it.
 const LOGIN: &[u8] = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>\
@@ -15,22 +15,16 @@ const LOGIN: &[u8] = b"<stream:stream xmlns='jabber:client' xmlns:stream='http:/
 <iq type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>me@example.org/laptop</jid></bind></iq>";
 
 fn config() -> Config {
+    let friend = || vec!["friend@example.net".parse().expect("an address")];
     Config {
-        jid: "me@example.org".parse().expect("an address"),
         password: "password".to_string().into(),
-        host: None,
-        port: None,
-        tls: None,
-        trust: Trust::System,
-        nameservers: Vec::new(),
-        people: vec!["friend@example.net".parse().expect("an address")],
-        alsonotify: vec!["friend@example.net".parse().expect("an address")],
-        commands_from: vec!["friend@example.net".parse().expect("an address")],
-        priority: 0,
+        people: friend(),
+        alsonotify: friend(),
+        commands_from: friend(),
         compat: true,
         plain: true,
         node: "node".into(),
-        resource: None,
+        ..Config::new("me@example.org".parse().expect("an address"))
     }
 }
 

@@ -196,7 +196,8 @@ mod tests {
         #[cfg(feature = "xmpp")]
         {
             let x = c.xmpp.unwrap();
-            assert_eq!((x.jid.as_str(), x.password.as_ref().unwrap().as_str()), ("me@example.org", password));
+            assert_eq!((x.jid().as_str(), x.password.as_ref().unwrap().as_str()), ("me@example.org", password));
+            let x = x.account(Default::default(), String::new(), String::new()).unwrap();
             assert_eq!((x.alsonotify[0].as_str(), x.compat), ("friend@example.net", true));
         }
     }

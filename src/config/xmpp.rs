@@ -31,40 +31,20 @@ const KEYS: &[&str] = &[
 /// The checked table.
 #[derive(Clone)]
 pub struct Xmpp {
-    /// The account.
-    pub jid: BareJid,
+    /// The account as it stands here: without the password, the authority's certificates, and what only the vault knows.
+    said: xmpp::Config,
     /// Its password, if it stands here.
     pub password: Option<Zeroizing<String>>,
     /// A command that prints it.
     pub password_command: Option<String>,
-    /// The server, where SRV does not serve.
-    pub host: Option<String>,
-    /// Its port.
-    pub port: Option<u16>,
-    /// One way only.
-    pub tls: Option<Tls>,
     /// The authority, in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// SHA-256 of the server's public key.
-    pub pin: Option<[u8; 32]>,
-    /// Accounts of other people who have the vault.
-    pub people: Vec<BareJid>,
-    /// Who is told by chat.
-    pub alsonotify: Vec<BareJid>,
-    /// Who may command, beside the account.
-    pub commands_from: Vec<BareJid>,
-    /// Presence priority.
-    pub priority: i8,
-    /// Speak with dvcs-autosync, too.
-    pub compat: bool,
-    /// PLAIN is allowed.
-    pub plain: bool,
+    ca_file: Option<PathBuf>,
 }
 
 impl fmt::Debug for Xmpp {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Xmpp").field("jid", &self.jid).field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        self.said.fmt(f)
     }
 }
 
@@ -89,54 +69,40 @@ impl Xmpp {
     pub(super) fn read(c: &mut Complaints<'_>, table: Table<'_>, span: Span, home: &Path) -> Option<Xmpp> {
         let before = c.all.len();
         let mut jid = None;
-        let mut x = Xmpp {
-            jid: BareJid::new("nobody").expect("a domain"),
-            password: None,
-            password_command: None,
-            host: None,
-            port: None,
-            tls: None,
-            ca_file: None,
-            pin: None,
-            people: Vec::new(),
-            alsonotify: Vec::new(),
-            commands_from: Vec::new(),
-            priority: 0,
-            compat: false,
-            plain: false,
-        };
+        let mut said = xmpp::Config::new(BareJid::new("nobody").expect("a domain"));
+        let (mut password, mut password_command, mut ca_file, mut pinned) = (None, None, None, None);
         for (key, mut v) in table {
             let span = v.span;
             match &*key.name {
                 "jid" => jid = c.text(&mut v, "xmpp.jid").and_then(|t| address(c, span, "xmpp.jid", &t)),
-                "password" => x.password = c.text(&mut v, "xmpp.password").map(Zeroizing::new),
-                "password_command" => x.password_command = c.text(&mut v, "xmpp.password_command"),
-                "host" => x.host = c.text(&mut v, "xmpp.host"),
+                "password" => password = c.text(&mut v, "xmpp.password").map(Zeroizing::new),
+                "password_command" => password_command = c.text(&mut v, "xmpp.password_command"),
+                "host" => said.host = c.text(&mut v, "xmpp.host"),
                 "port" => match v.as_integer().and_then(|n| u16::try_from(n).ok()).filter(|p| *p > 0) {
-                    Some(p) => x.port = Some(p),
+                    Some(p) => said.port = Some(p),
                     None => c.add(span, "xmpp.port is a number from 1 to 65535"),
                 },
                 "tls" => match c.text(&mut v, "xmpp.tls").as_deref() {
-                    Some("starttls") => x.tls = Some(Tls::Start),
-                    Some("direct") => x.tls = Some(Tls::Direct),
+                    Some("starttls") => said.tls = Some(Tls::Start),
+                    Some("direct") => said.tls = Some(Tls::Direct),
                     Some(other) => c.add(span, format!("xmpp.tls is \"starttls\" or \"direct\", not \"{other}\"")),
                     None => {}
                 },
-                "ca_file" => x.ca_file = c.text(&mut v, "xmpp.ca_file").map(|t| expand(&t, home)),
+                "ca_file" => ca_file = c.text(&mut v, "xmpp.ca_file").map(|t| expand(&t, home)),
                 "pin" => match c.text(&mut v, "xmpp.pin").map(|t| xmpp::tls::pin(&t)) {
                     Some(None) => c.add(span, "xmpp.pin is \"sha256/\" and 44 characters of base64"),
-                    pin => x.pin = pin.flatten(),
+                    pin => pinned = pin.flatten(),
                 },
-                "people" => x.people = addresses(c, &mut v, "xmpp.people"),
-                "alsonotify" => x.alsonotify = addresses(c, &mut v, "xmpp.alsonotify"),
-                "commands_from" => x.commands_from = addresses(c, &mut v, "xmpp.commands_from"),
+                "people" => said.people = addresses(c, &mut v, "xmpp.people"),
+                "alsonotify" => said.alsonotify = addresses(c, &mut v, "xmpp.alsonotify"),
+                "commands_from" => said.commands_from = addresses(c, &mut v, "xmpp.commands_from"),
                 "priority" => match v.as_integer().and_then(|n| i8::try_from(n).ok()) {
-                    Some(n) => x.priority = n,
+                    Some(n) => said.priority = n,
                     None => c.add(span, "xmpp.priority is a number from -128 to 127"),
                 },
                 "compat" | "plain" => match (v.as_bool(), &*key.name) {
-                    (Some(b), "compat") => x.compat = b,
-                    (Some(b), _) => x.plain = b,
+                    (Some(b), "compat") => said.compat = b,
+                    (Some(b), _) => said.plain = b,
                     (None, name) => c.add(span, format!("xmpp.{name} is true or false")),
                 },
                 _ => c.unknown(&key, KEYS, "xmpp."),
@@ -145,46 +111,32 @@ impl Xmpp {
         if jid.is_none() && c.all.len() == before {
             c.add(span, "xmpp.jid = \"me@example.org\" is missing");
         }
-        if x.password.is_some() == x.password_command.is_some() {
+        if password.is_some() == password_command.is_some() {
             c.add(span, "xmpp needs password or password_command, one of them");
         }
-        if x.ca_file.is_some() && x.pin.is_some() {
+        if ca_file.is_some() && pinned.is_some() {
             c.add(span, "xmpp.pin says all that xmpp.ca_file would: keep one of them");
         }
-        x.jid = jid?;
-        Some(x)
+        said.jid = jid?;
+        said.trust = pinned.map_or(Trust::System, Trust::Pin);
+        Some(Xmpp { said, password, password_command, ca_file })
+    }
+
+    /// The account's address.
+    pub fn jid(&self) -> &BareJid {
+        &self.said.jid
     }
 
     /// The account as the client takes it. `node` names the notices' PEP node, `resource` this device.
     ///
     /// Errors: `ca_file` cannot be read.
     pub fn account(&self, password: Zeroizing<String>, node: String, resource: String) -> Result<xmpp::Config> {
-        let trust = match (&self.pin, &self.ca_file) {
-            (Some(pin), _) => Trust::Pin(*pin),
-            (None, Some(file)) => {
-                let pem =
-                    std::fs::read(file).map_err(|e| Error::new(Kind::Usage, format!("xmpp.ca_file {}", file.display())).because(e))?;
-                Trust::Roots(pem)
-            }
-            (None, None) => Trust::System,
-        };
-        Ok(xmpp::Config {
-            jid: self.jid.clone(),
-            password,
-            host: self.host.clone(),
-            port: self.port,
-            tls: self.tls,
-            trust,
-            nameservers: Vec::new(),
-            people: self.people.clone(),
-            alsonotify: self.alsonotify.clone(),
-            commands_from: self.commands_from.clone(),
-            priority: self.priority,
-            compat: self.compat,
-            plain: self.plain,
-            node,
-            resource: Some(resource),
-        })
+        let mut account = xmpp::Config { password, node, resource: Some(resource), ..self.said.clone() };
+        if let Some(file) = &self.ca_file {
+            let pem = std::fs::read(file).map_err(|e| Error::new(Kind::Usage, format!("xmpp.ca_file {}", file.display())).because(e))?;
+            account.trust = Trust::Roots(pem);
+        }
+        Ok(account)
     }
 }
 
@@ -228,7 +180,7 @@ mod tests {
         assert_eq!((a.alsonotify[0].as_str(), a.commands_from[0].as_str()), ("friend@example.net", "boss@example.net"));
         assert!(!format!("{x:?}").contains("geheim"));
         let short = parse("jid = \"me@d.org\"\npassword_command = \"pass xmpp\"\nca_file = \"~/ca.pem\"").unwrap().xmpp.unwrap();
-        assert_eq!((short.tls, short.priority, short.ca_file.as_deref()), (None, 0, Some(Path::new("/home/me/ca.pem"))));
+        assert_eq!((short.said.tls, short.said.priority, short.ca_file.as_deref()), (None, 0, Some(Path::new("/home/me/ca.pem"))));
         assert!(short.account(String::new().into(), "n".into(), "r".into()).is_err(), "there is no such file");
     }
 
@@ -258,7 +210,7 @@ mod tests {
         let live: String =
             COMMENT.lines().filter(|l| !l.contains("an XMPP account")).map(|l| l.trim_start_matches("# ").to_string() + "\n").collect();
         let c = Config::parse(&format!("device = \"d\"\n{live}"), "config.toml", Path::new("/home/me")).unwrap();
-        assert_eq!(c.xmpp.unwrap().alsonotify.len(), 1);
+        assert_eq!(c.xmpp.unwrap().said.alsonotify.len(), 1);
         assert!(KEYS.iter().all(|k| COMMENT.contains(k)), "each key is explained");
     }
 }

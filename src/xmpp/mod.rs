@@ -56,8 +56,8 @@ pub enum Trust {
     Pin([u8; 32]),
 }
 
-/// One account on one device.
-#[derive(Clone)]
+/// One account on one device. Two that are equal lead to the same connection.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// The account.
     pub jid: BareJid,
@@ -92,12 +92,25 @@ pub struct Config {
 }
 
 impl Config {
-    /// True if another one leads to the same connection.
-    pub fn same_as(&self, other: &Config) -> bool {
-        let server = |c: &Config| (c.jid.clone(), c.host.clone(), c.port, c.tls, c.trust.clone(), c.nameservers.clone(), c.plain);
-        let said = |c: &Config| (c.priority, c.compat, c.people.clone(), c.alsonotify.clone(), c.commands_from.clone());
-        let names = |c: &Config| (c.node.clone(), c.resource.clone());
-        server(self) == server(other) && said(self) == said(other) && names(self) == names(other) && self.password == other.password
+    /// An account of which nothing else is said: it cannot log in yet.
+    pub fn new(jid: BareJid) -> Config {
+        Config {
+            jid,
+            password: Zeroizing::default(),
+            host: None,
+            port: None,
+            tls: None,
+            trust: Trust::default(),
+            nameservers: Vec::new(),
+            people: Vec::new(),
+            alsonotify: Vec::new(),
+            commands_from: Vec::new(),
+            priority: 0,
+            compat: false,
+            plain: false,
+            node: String::new(),
+            resource: None,
+        }
     }
 }
 

@@ -257,21 +257,12 @@ impl Server {
     /// A configuration that works.
     pub fn config(&self, user: &str, password: &str) -> Config {
         Config {
-            jid: BareJid::new(&format!("{user}@{DOMAIN}")).unwrap(),
             password: password.to_string().into(),
             host: Some("127.0.0.1".into()),
             port: Some(self.start),
-            tls: None,
             trust: Trust::Roots(self.file("ca.crt")),
-            nameservers: vec![],
-            people: vec![],
-            alsonotify: vec![],
-            commands_from: vec![],
-            priority: 0,
-            compat: false,
-            plain: false,
             node: "urn:sharelock:node:5ca1ab1e".into(),
-            resource: None,
+            ..Config::new(BareJid::new(&format!("{user}@{DOMAIN}")).unwrap())
         }
     }
 }

@@ -12,7 +12,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         let before = self.facts.as_ref().and_then(|f| f.account.as_ref()).and_then(|a| a.as_ref().ok());
         self.no_account = None;
         match &facts.account {
-            Some(Ok(account)) if self.messages.is_some() && before.is_some_and(|b| b.same_as(account)) => {}
+            Some(Ok(account)) if self.messages.is_some() && before == Some(account) => {}
             Some(Ok(account)) => self.messages = Some(Messages::new(account.clone(), &self.executor, self.events.clone())),
             Some(Err(e)) => {
                 log::error!("xmpp: {e}");

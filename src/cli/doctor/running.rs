@@ -155,7 +155,7 @@ fn about_xmpp(places: &Places, config: &Config, agent: &Agent, f: &mut Findings)
         let short = places.short(&places.config);
         f.bad(Grade::Fail, format!("configuration {short} holds a password, and can be read by others"), format!("chmod 600 {short}"));
     }
-    connection(x.jid.as_str(), agent, f);
+    connection(x.jid().as_str(), agent, f);
 }
 
 #[cfg(feature = "xmpp")]

@@ -1,26 +1,15 @@
 //! What is taken from whom.
 
-use super::super::Trust;
 use super::super::stanza::{NOTICE, PUBSUB, PUBSUB_EVENT, bytes};
 use super::*;
 
 fn config() -> Config {
     Config {
-        jid: BareJid::new("me@d").unwrap(),
-        password: String::new().into(),
-        host: None,
-        port: None,
-        tls: None,
-        trust: Trust::System,
-        nameservers: vec![],
-        people: vec![],
         alsonotify: vec![BareJid::new("friend@e").unwrap()],
         commands_from: vec![BareJid::new("boss@e").unwrap()],
         priority: -1,
-        compat: false,
-        plain: false,
         node: "n".into(),
-        resource: None,
+        ..Config::new(BareJid::new("me@d").unwrap())
     }
 }
 
