@@ -141,7 +141,8 @@ pub struct Says {
     pub adopts: Vec<Oid>,
 }
 
-/// Seals a commit of this device over `tree`, with at most one parent, and adds it to the packs.
+/// Seals a commit of this device over `tree`, with at most one parent, and adds it to the packs. It is a child of what it
+/// supersedes, too.
 pub fn write_own<F: Files, S: State, C: Clock, R: Random>(
     d: &mut Device<F, S, C, R>,
     packs: &mut Packs<F>,
@@ -151,10 +152,14 @@ pub fn write_own<F: Files, S: State, C: Clock, R: Random>(
 ) -> Result<Oid> {
     let mut time = d.clock.now();
     let mut height = 1;
-    if let Some(oid) = &parent {
+    for oid in parent.iter().chain(&says.supersedes) {
+        // A superseded head may be one that only its storage node still has.
+        if parent != Some(*oid) && !d.git.contains(oid)? {
+            continue;
+        }
         let p = open(&d.git, &d.keys, &d.vault, oid)?;
         let parent_time = p.details.time;
-        height = p.details.height + 1;
+        height = height.max(p.details.height.saturating_add(1));
         if time < parent_time {
             if parent_time.s - time.s > 86_400 {
                 d.report.problems.push(super::Problem {
@@ -205,7 +210,7 @@ pub fn write_merge<F: Files, S: State, C: Clock, R: Random>(
     second: (Oid, &Commit),
 ) -> Result<Oid> {
     let time: Time = first.1.details.time.max(second.1.details.time);
-    let height = 1 + first.1.details.height.max(second.1.details.height);
+    let height = first.1.details.height.max(second.1.details.height).saturating_add(1);
     let details = Details { time, height, ..Details::empty() };
     let bytes = seal::write_commit(&d.keys, &d.vault, Label::Main, &tree, &[first.0, second.0], &details)?;
     packs.add(Type::Commit, &bytes)

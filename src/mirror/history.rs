@@ -48,7 +48,6 @@ pub fn walk<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, our
     let mut active = 0usize; // Queued commits that are not known to be common and stale.
     let push = |oid: Oid,
                 flags: u8,
-                from: Option<&Commit>,
                 paint: &mut BTreeMap<Oid, u8>,
                 open: &mut BTreeMap<Oid, Commit>,
                 queue: &mut BinaryHeap<(u64, Oid)>,
@@ -70,16 +69,13 @@ pub fn walk<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, our
         } else if old.unwrap_or(0) & STALE == 0 && new & STALE != 0 && open.contains_key(&oid) {
             *active -= 1;
         }
-        if let (Some(child), Some(parent)) = (from, open.get(&oid)) {
-            seal::check_child(parent, child)?;
-        }
         Ok(())
     };
     for o in ours {
-        push(*o, OURS, None, &mut paint, &mut open, &mut queue, &mut active)?;
+        push(*o, OURS, &mut paint, &mut open, &mut queue, &mut active)?;
     }
     for t in theirs {
-        push(*t, THEIRS, None, &mut paint, &mut open, &mut queue, &mut active)?;
+        push(*t, THEIRS, &mut paint, &mut open, &mut queue, &mut active)?;
     }
     while active > 0 {
         let Some((_, oid)) = queue.pop() else { break };
@@ -96,17 +92,35 @@ pub fn walk<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, our
                 }
             }
         }
+        let mut greatest = 0;
         for p in parents(&c) {
+            let superseded = c.details.supersedes == Some(p);
             // A parent that was dropped with shallow or superseded history may be missing; ours never are.
-            if c.details.supersedes == Some(p) && !d.git.contains(&p)? {
+            if superseded && !d.git.contains(&p)? {
                 continue;
             }
-            push(p, flags, Some(&c), &mut paint, &mut open, &mut queue, &mut active)?;
+            push(p, flags, &mut paint, &mut open, &mut queue, &mut active)?;
+            greatest = greatest.max(match open.get(&p) {
+                Some(parent) => checked(parent, &c)?,
+                None if superseded => 0,
+                // It was met before its child: only a false height brings that about.
+                None => checked(&commit::open(&d.git, &d.keys, &d.vault, &p)?, &c)?,
+            });
+        }
+        // What is ours was accepted; what supersedes may stand on a commit that is gone; what adopts, on unsealed ones.
+        if flags == THEIRS && c.details.supersedes.is_none() && c.details.adopts.is_empty() {
+            seal::check_height(greatest, &c)?;
         }
     }
     bases.sort();
     out.bases = bases.into_iter().map(|(_, o)| o).collect();
     Ok(out)
+}
+
+/// The height of a parent that a child may have.
+fn checked(parent: &Commit, child: &Commit) -> Result<u64> {
+    seal::check_child(parent, child)?;
+    Ok(parent.details.height)
 }
 
 /// True if `head` is `x` or has it among its ancestors (or supersedes it).
@@ -232,4 +246,100 @@ pub fn went_back<F: Files, S: State, C: Clock, R: Random>(
     e.detail(format!("nothing was taken from it; this device has all {files} files"))
         .remedy("to store the present state there again", format!("sharelock remote heal {remote}"))
         .remedy("if you don't trust that server", format!("sharelock remote remove {remote}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypt::seal::Details;
+    use crate::files::real::Disk;
+    use crate::git::Type;
+    use crate::id::Id;
+    use crate::mirror::commit::{Says, write_own};
+    use crate::mirror::packs::Packs;
+    use crate::mirror::scan::tests::world::{World, real};
+    use crate::state::db::Db;
+    use crate::tree::Writer;
+
+    type W = World<Disk, Db>;
+
+    fn put(w: &W, bytes: &[u8]) -> Oid {
+        let mut packs = Packs::new(&w.d.git);
+        let oid = packs.add(Type::Commit, bytes).unwrap();
+        packs.finish().unwrap();
+        oid
+    }
+
+    /// A commit that another device has sealed.
+    fn sealed(w: &W, parents: &[Oid], says: Details) -> Oid {
+        put(w, &seal::write_commit(&w.d.keys, &w.d.vault, Label::Main, &Oid([1; 20]), parents, &says).unwrap())
+    }
+
+    fn own(w: &W, parents: &[Oid], height: u64, s: i64) -> Oid {
+        let details = Details {
+            device: Some(Id([3; 16])),
+            device_name: Writer::new("pi"),
+            time: Time { s, ns: 0 },
+            seq: Some(1),
+            height,
+            ..Details::empty()
+        };
+        sealed(w, parents, details)
+    }
+
+    fn merge(w: &W, parents: &[Oid; 2], height: u64, s: i64) -> Oid {
+        sealed(w, parents, Details { time: Time { s, ns: 0 }, height, ..Details::empty() })
+    }
+
+    fn walked(w: &W, ours: Oid, theirs: Oid) -> std::result::Result<usize, Class> {
+        match walk(&w.d, &[ours], &[theirs]) {
+            Ok(found) => Ok(found.only_theirs.len()),
+            Err(e) => match e.kind() {
+                Kind::Integrity(class) => Err(class),
+                k => panic!("{k:?}: {e}"),
+            },
+        }
+    }
+
+    #[test]
+    fn a_height_is_one_above_the_greatest_of_the_parents() {
+        let w = real();
+        let root = own(&w, &[], 1, 10);
+        let a = own(&w, &[root], 2, 20);
+        let b = own(&w, &[root], 2, 30);
+        let c = own(&w, &[b], 3, 40);
+        assert_eq!(walked(&w, root, c), Ok(2));
+        assert_eq!(walked(&w, root, own(&w, &[root], 3, 20)), Err(Class::Form), "too high");
+        assert_eq!(walked(&w, c, own(&w, &[c], 3, 50)), Err(Class::Form), "as high as its parent");
+        assert_eq!(walked(&w, c, own(&w, &[c], 2, 50)), Err(Class::Form), "below its parent, which the walk meets first");
+        assert_eq!(walked(&w, root, merge(&w, &[a, c], 4, 40)), Ok(4));
+        assert_eq!(walked(&w, root, merge(&w, &[a, c], 3, 40)), Err(Class::Form), "above the lower parent only");
+        assert_eq!(walked(&w, root, merge(&w, &[a, c], 5, 40)), Err(Class::Form));
+        assert_eq!(walked(&w, c, merge(&w, &[a, c], 5, 40)), Err(Class::Form), "with a parent that we have");
+    }
+
+    #[test]
+    fn each_child_of_a_parent_is_checked_against_it() {
+        let w = real();
+        let root = own(&w, &[], 1, 10);
+        let (good, early) = (own(&w, &[root], 2, 20), own(&w, &[root], 2, 9));
+        assert_eq!(walked(&w, root, merge(&w, &[good, early], 3, 20)), Err(Class::Form));
+        assert_eq!(walked(&w, root, merge(&w, &[early, good], 3, 20)), Err(Class::Form));
+    }
+
+    #[test]
+    fn what_supersedes_is_a_child_of_both() {
+        let mut w = real();
+        let head = own(&w, &[], 1, 10);
+        // What a node was last known to have, and this device no longer has in its history.
+        let lost = (2..6).fold(head, |at, height| own(&w, &[at], height, 9_999_999_999_i64.min(10 * height as i64)));
+        let says = Says { supersedes: Some(lost), ..Says::default() };
+        let mut packs = Packs::new(&w.d.git);
+        let healed = write_own(&mut w.d, &mut packs, Oid([1; 20]), Some(head), says).unwrap();
+        packs.finish().unwrap();
+        let details = commit::open(&w.d.git, &w.d.keys, &w.d.vault, &healed).unwrap().details;
+        assert_eq!(details.height, 6);
+        assert!(contains(&w.d, &healed, &lost).unwrap() && contains(&w.d, &healed, &head).unwrap());
+        assert!(!contains(&w.d, &lost, &healed).unwrap());
+    }
 }
