@@ -228,6 +228,7 @@ fn a_pause_holds_and_ends() {
     assert!(two.a.ok(["pause", "--for", "2h"]).starts_with("paused until "));
     two.a.write("held", "x");
     wait_for("the pause in status", || status(&two.a)["agent"]["state"] == "paused");
+    assert!(two.a.ok(["status"]).starts_with("paused until ") && status(&two.a)["agent"]["paused_until"].is_string());
     wait_for("what waits in status", || status(&two.a)["pending"]["paths"][0] == "held");
     assert!(!two.b.share("held").exists());
     let r = two.a.run(["wait"]);

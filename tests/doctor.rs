@@ -36,6 +36,10 @@ fn with_and_without_an_agent() {
     let agent = Resident::start(&h);
     h.ok(["wait", "--timeout", "60"]);
     assert_eq!(finding(&h, &format!("sharelock is running (process {})", agent.pid().as_raw_nonzero())), ok);
+    if cfg!(target_os = "linux") {
+        assert_eq!(finding(&h, "~/share is watched by inotify, 3 folders"), ok);
+        assert_eq!(finding(&h, "~/secure is watched by inotify, "), ok);
+    }
     h.ok(["pause"]);
     assert_eq!(finding(&h, "sharelock is paused"), ("warn".into(), "sharelock resume".into()));
     agent.signal(rustix::process::Signal::STOP);

@@ -2,7 +2,7 @@
 
 use super::round::NodeOutcome;
 use crate::clock::Time;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::state::State;
 use serde_json::{Value, json};
 
@@ -18,11 +18,10 @@ pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now:
         let name = format!("{NODE}{}", n.name);
         let before = of_node(state, &n.name)?;
         let success = match &n.error {
-            None => json!(now.s),
-            Some(_) => before["success"].clone(),
+            None => Some(now.s),
+            Some(_) => before["success"].as_i64(),
         };
-        let error = n.error.as_ref().map(|e| (e.to_string(), e.exit_code()));
-        let new = json!({"success": success, "error": error});
+        let new = heard(success, n.error.as_ref());
         if times || before["error"] != new["error"] || before["success"].is_null() {
             state.set_value(&name, Some(new.to_string().as_bytes()))?;
         }
@@ -34,6 +33,11 @@ pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now:
 }
 
 /// What was last heard of a node: `success` (seconds since 1970), `error` (text and exit code).
+pub fn heard(success: Option<i64>, error: Option<&Error>) -> Value {
+    json!({"success": success, "error": error.map(|e| (e.to_string(), e.exit_code()))})
+}
+
+/// [`heard`], as it was noted.
 pub fn of_node<S: State>(state: &S, name: &str) -> Result<Value> {
     read(state, &format!("{NODE}{name}"))
 }

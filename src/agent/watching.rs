@@ -81,8 +81,7 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
 
     /// How the folders are watched, for `status`.
     pub fn state(&self) -> Value {
-        let of = |(path, s): (&Path, watch::State)| json!({"folder": path.display().to_string(), "by": s.backend.to_string(), "watched": s.watched, "polled": s.unwatched});
-        self.states().map(of).collect()
+        self.states().map(|(path, s)| told(path, &s)).collect()
     }
 
     /// What a person should know.
@@ -102,8 +101,13 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
     }
 }
 
+/// How a folder is watched, as `status` and `doctor` read it.
+pub fn told(path: &Path, s: &watch::State) -> Value {
+    json!({"folder": path.display().to_string(), "by": s.backend.to_string(), "watched": s.watched, "polled": s.unwatched})
+}
+
 /// What of a folder is no concern of the mirror.
-fn skip(folder: Folder) -> watch::Skip {
+pub fn skip(folder: Folder) -> watch::Skip {
     Box::new(move |dir: &RelPath, name: &[u8]| match folder {
         Folder::Share => is_ours(name),
         Folder::Secure => is_ours(name) || (dir.is_root() && name == b".git"),

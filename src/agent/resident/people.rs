@@ -143,14 +143,8 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         let paused_until = self.schedule.paused().flatten().map(|t| System.now().s + (t.saturating_sub(self.now()) / 1000) as i64);
         let devices: Vec<Value> =
             self.others().map(|(d, online)| json!({"name": d.name, "online": online, "last_seen": d.changed})).collect();
-        let nodes: BTreeMap<&String, Value> = self
-            .nodes
-            .iter()
-            .map(|(name, n)| {
-                let error = n.error.as_ref().map(|e| (e.to_string(), e.exit_code()));
-                (name, json!({"success": n.success.map(|t| t.s), "error": error, "away": n.away.is_some()}))
-            })
-            .collect();
+        let nodes: BTreeMap<&String, Value> =
+            self.nodes.iter().map(|(name, n)| (name, memo::heard(n.success.map(|t| t.s), n.error.as_ref()))).collect();
         let mut problems: Vec<Value> = self.watching.problems();
         if let Vault::Broken(why) = &self.vault {
             problems.push(json!({"path": null, "what": why, "remedy": null}));
@@ -174,7 +168,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         let xmpp = Value::Null;
         json!({
             "xmpp": xmpp,
-            "running": true, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
             "state": state, "paused_until": paused_until, "nodes": nodes, "devices": devices, "problems": problems,
             "watch": self.watching.state(),
         })

@@ -1,6 +1,7 @@
 //! What `doctor` says of what runs, or would: the agent, the watching of folders, XMPP, lingering, and the clock.
 
 use super::{Findings, Grade};
+use crate::agent::{Folder, watching};
 use crate::cli::places::Places;
 use crate::cli::{run, service, voice};
 use crate::clock::{Clock, Time, system::System};
@@ -8,9 +9,7 @@ use crate::config::Config;
 use crate::files::real::Disk;
 use crate::git::store::{Store, dir_at};
 use crate::git::{Type, limit, object};
-use crate::mirror::ignore::is_ours;
 use crate::mirror::secure::MAIN;
-use crate::path::RelPath;
 use crate::watch::{self, Watcher};
 use serde_json::Value;
 use std::path::Path;
@@ -93,27 +92,29 @@ struct Side {
     polled: u64,
 }
 
-fn of_agent(agent: &Value, places: &Places) -> Vec<Side> {
-    let side = |v: &Value| {
+impl Side {
+    /// From what [`watching::told`] says.
+    fn read(v: &Value, places: &Places) -> Option<Side> {
         Some(Side {
             folder: places.short(Path::new(v["folder"].as_str()?)),
             by: v["by"].as_str()?.to_string(),
             watched: v["watched"].as_u64()?,
             polled: v["polled"].as_u64()?,
         })
-    };
-    agent["watch"].as_array().into_iter().flatten().filter_map(side).collect()
+    }
+}
+
+fn of_agent(agent: &Value, places: &Places) -> Vec<Side> {
+    agent["watch"].as_array().into_iter().flatten().filter_map(|v| Side::read(v, places)).collect()
 }
 
 /// Without an agent the folders are watched for a moment, both at once: only that tells what the kernel grants.
 fn tried(places: &Places, config: &Config, f: &mut Findings) -> Vec<Side> {
     let (mut sides, mut held) = (Vec::new(), Vec::new());
-    for (path, secure) in [(&config.share, false), (&config.secure, true)] {
-        let skip = move |dir: &RelPath, name: &[u8]| is_ours(name) || (secure && dir.is_root() && name == b".git");
-        match Watcher::new(path, config.watch, watch::POLL, Box::new(skip)) {
+    for (path, folder) in [(&config.share, Folder::Share), (&config.secure, Folder::Secure)] {
+        match Watcher::new(path, config.watch, watch::POLL, watching::skip(folder)) {
             Ok(w) => {
-                let s = w.state();
-                sides.push(Side { folder: places.short(path), by: s.backend.to_string(), watched: s.watched, polled: s.unwatched });
+                sides.extend(Side::read(&watching::told(path, &w.state()), places));
                 held.push(w);
             }
             // That it is not there was said above.
