@@ -6,7 +6,7 @@ use crate::crypt::seal::{self, Details, Label};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::git::object::TreeBuilder;
-use crate::git::store::Expect;
+use crate::git::store::{Expect, Store};
 use crate::git::{PackSource, RefStatus, RefUpdate, Remote, Type};
 use crate::id::Oid;
 use crate::mirror::Device;
@@ -51,31 +51,12 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
             have.push(oid);
         }
     }
-    let mut asked = 0;
-    let head = loop {
-        asked += 1;
-        let refs = node.remote.refs()?;
-        node.staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
-        let Some(head) = refs.get(MAIN).copied() else {
-            node.head = None;
-            if let Some(was) = remembered {
-                return Err(history::went_back(d, &node.name, &node.place, &was, None, &node.show_time));
-            }
-            return Ok(Shown { head: None, walk: Walk::default() });
-        };
-        // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
-        if have.contains(&head) || d.git.contains(&head)? && is_complete(d, &head, &have)? {
-            break head;
+    let Some(head) = bring_head(&d.git, node, &have).map_err(|e| refused(e, node))? else {
+        node.head = None;
+        if let Some(was) = remembered {
+            return Err(history::went_back(d, &node.name, &node.place, &was, None, &node.show_time));
         }
-        match receive(d, node, &head, &have) {
-            Ok(()) => break head,
-            Err(e) if e.kind() != Kind::Raced => return Err(refused(e, node)),
-            Err(_) if asked < ASKED => {}
-            Err(_) => {
-                let what = format!("other devices push to {} ({}) faster than this one can fetch", node.name, node.place);
-                return Err(Error::new(Kind::Unreachable, what));
-            }
-        }
+        return Ok(Shown { head: None, walk: Walk::default() });
     };
     let walk = match history::accept(d, &head, ours.as_ref(), remembered.as_ref()) {
         Ok(walk) => walk,
@@ -89,9 +70,33 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     Ok(Shown { head: Some(head), walk })
 }
 
+/// Asks a node for its head and takes in what is missing of it beside `have`, until nothing of it is; `None` for an empty
+/// node. Who has made it is not looked at.
+///
+/// Errors: Integrity for what is no pack, or lacks something; Unreachable if other devices push all the time.
+pub fn bring_head<F: Files, Rm: Remote>(git: &Store<F>, node: &mut StorageNode<Rm>, have: &[Oid]) -> Result<Option<Oid>> {
+    for _ in 0..ASKED {
+        let refs = node.remote.refs()?;
+        node.staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
+        let Some(head) = refs.get(MAIN).copied() else { return Ok(None) };
+        // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
+        if have.contains(&head) || git.contains(&head)? && is_complete(git, &head, have)? {
+            return Ok(Some(head));
+        }
+        match receive(git, node, &head, have) {
+            Ok(()) => return Ok(Some(head)),
+            // It has moved on since it was asked.
+            Err(e) if e.kind() == Kind::Raced => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let what = format!("other devices push to {} ({}) faster than this one can fetch", node.name, node.place);
+    Err(Error::new(Kind::Unreachable, what))
+}
+
 /// True if nothing of a head is missing.
-fn is_complete<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, head: &Oid, have: &[Oid]) -> Result<bool> {
-    match d.git.complete(head, have) {
+fn is_complete<F: Files>(git: &Store<F>, head: &Oid, have: &[Oid]) -> Result<bool> {
+    match git.complete(head, have) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == Kind::Integrity(Class::Absent) => Ok(false),
         Err(e) => Err(e),
@@ -99,16 +104,11 @@ fn is_complete<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, 
 }
 
 /// Takes in what is missing of a head, and checks that nothing of it is.
-fn receive<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
-    d: &Device<F, S, C, R>,
-    node: &mut StorageNode<Rm>,
-    head: &Oid,
-    have: &[Oid],
-) -> Result<()> {
-    let mut ingest = d.git.ingest()?;
+fn receive<F: Files, Rm: Remote>(git: &Store<F>, node: &mut StorageNode<Rm>, head: &Oid, have: &[Oid]) -> Result<()> {
+    let mut ingest = git.ingest()?;
     node.remote.fetch(&[*head], have, &mut ingest)?;
     ingest.finish()?;
-    d.git.complete(head, have)
+    git.complete(head, have)
 }
 
 /// Remembers a head that was accepted and will never go back.

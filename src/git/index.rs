@@ -10,7 +10,7 @@ mod ewah;
 mod split;
 mod write;
 
-pub use write::{Change, Splits, Writer};
+pub use write::{Change, SPLIT_FROM, Splits, Writer};
 
 use super::store::Store;
 use crate::clock::Time;

@@ -81,6 +81,9 @@ pub struct Settings {
     pub allowed: Vec<String>,
     /// log2 of the segment size for new large files (16..=20).
     pub segment: u8,
+    /// Entries from which on the index of secure is split. The simulation's vaults are small, and come by everything that
+    /// large ones do.
+    pub split_from: u32,
     /// Files written at or after this time are left for the next round, as if they had not changed: somebody may still
     /// be writing them. `None`: none are.
     pub settled_before: Option<Time>,
@@ -97,6 +100,7 @@ impl Default for Settings {
             brake_fraction: 0.1,
             allowed: Vec::new(),
             segment: 20,
+            split_from: crate::git::index::SPLIT_FROM,
             settled_before: None,
             progress: Progress::default(),
         }

@@ -4,14 +4,14 @@
 //! third name, and each step sees whether it is done. After a crash the whole runs again.
 //!
 //! Durability goes by batch: everything new is written under `.new` names, one `sync_all` makes it durable, then it is
-//! renamed; one more `sync_all` stands before the first removal, and one before the ref moves.
+//! renamed; one more `sync_all` stands before the first removal, and, if anything was removed, one before the ref moves.
 
 mod files;
 pub use files::{blob_at, put};
 mod large;
 
 use super::commit::{self, entry_name, keeper};
-use super::overlay::{Overlay, Rows, each_row};
+use super::overlay::{Overlay, Rows, check_depth, each_row};
 use super::{Device, Problem, history, incoming};
 use crate::clock::{Clock, Random};
 use crate::error::{Class, Error, Result};
@@ -97,7 +97,9 @@ pub fn bring_next<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, 
     work.contents(d)?;
     d.secure.sync_all()?;
     work.removals(d)?;
-    d.secure.sync_all()?;
+    if work.removed {
+        d.secure.sync_all()?;
+    }
     super::worktree::write_index(d, root, &BTreeMap::new())?;
     let now = d.git.get_ref(MAIN)?;
     if now != Some(*commit) {
@@ -124,11 +126,28 @@ struct Work<F: Files> {
     /// How much has been written since the last sync.
     batch: Vec<files::Written<F>>,
     bytes: u64,
+    /// A directory was made that may not survive a power cut yet: nothing is moved into it, for it would go with it.
+    fresh: bool,
+    /// Something was removed, or put aside.
+    removed: bool,
 }
 
 impl<F: Files> Work<F> {
     fn new() -> Work<F> {
-        Work { unmoved: BTreeSet::new(), open: BTreeMap::new(), batch: Vec::new(), bytes: 0 }
+        Work { unmoved: BTreeSet::new(), open: BTreeMap::new(), batch: Vec::new(), bytes: 0, fresh: false, removed: false }
+    }
+
+    /// Moves an entry of head's to where the new tree has it.
+    fn carry<S: State, C: Clock, R: Random>(
+        &mut self,
+        d: &Device<F, S, C, R>,
+        (from, old): (&F::Dir, &str),
+        (to, new): (&F::Dir, &str),
+    ) -> Result<()> {
+        if std::mem::take(&mut self.fresh) {
+            d.secure.sync_all()?;
+        }
+        Ok(d.secure.rename_noreplace(from, old.as_bytes(), to, new.as_bytes())?)
     }
 
     /// Step 1: directories of the new tree, from the root down: renamed whole, or made.
@@ -146,8 +165,6 @@ impl<F: Files> Work<F> {
         }
         moves.sort();
         self.unmoved = moves.iter().map(|m| m.2).collect();
-        // A directory was made that may not survive a power cut yet: nothing is moved into it, for it would go with it.
-        let mut fresh = false;
         for (_, place, id) in moves {
             let node = Node::Dir { id, tree: Oid::ZERO };
             let target = entry_name(&d.keys, &place, &node);
@@ -166,22 +183,16 @@ impl<F: Files> Work<F> {
                     if let Some(from) = self.try_dir(d, row.place.dir)?
                         && d.secure.stat(&from, source.entry.as_bytes())?.is_some_and(|s| s.kind == Kind::Dir)
                     {
-                        if std::mem::take(&mut fresh) {
-                            d.secure.sync_all()?;
-                        }
-                        d.secure.rename_noreplace(&from, source.entry.as_bytes(), &to, target.entry.as_bytes())?;
+                        self.carry(d, (&from, &source.entry), (&to, &target.entry))?;
                         moved = true;
                     }
                 }
                 if !moved {
                     d.secure.mkdir(&to, target.entry.as_bytes(), 0o777)?;
-                    fresh = true;
+                    self.fresh = true;
                 }
             }
             self.unmoved.remove(&id);
-        }
-        if fresh {
-            d.secure.sync_all()?;
         }
         Ok(())
     }
@@ -215,7 +226,7 @@ impl<F: Files> Work<F> {
                 if let Some((long, content)) = &target.long {
                     files::put(d, &to, long.as_bytes(), content)?;
                 }
-                d.secure.rename_noreplace(&from, name.entry.as_bytes(), &to, target.entry.as_bytes())?;
+                self.carry(d, (&from, &name.entry), (&to, &target.entry))?;
                 used.insert(source.place.clone());
                 break;
             }
@@ -284,6 +295,7 @@ impl<F: Files> Work<F> {
                     if d.secure.stat(&at, name.entry.as_bytes())?.is_some() {
                         if self.is_version(d, &at, name.entry.as_bytes(), v)? {
                             files::remove(&d.secure, &at, name.entry.as_bytes())?;
+                            self.removed = true;
                         } else {
                             self.stray(d, &at, name.entry.as_bytes())?;
                         }
@@ -302,6 +314,7 @@ impl<F: Files> Work<F> {
                 && d.secure.stat(&at, sealed.entry.as_bytes())?.is_some()
             {
                 d.secure.unlink(&at, sealed.entry.as_bytes())?;
+                self.removed = true;
             }
         }
         dirs.sort_by_key(|d| std::cmp::Reverse(d.0));
@@ -311,7 +324,7 @@ impl<F: Files> Work<F> {
             let Some(at) = self.try_dir(d, row.place.dir)? else { continue };
             self.open.remove(&node.id());
             match d.secure.rmdir(&at, name.entry.as_bytes()) {
-                Ok(()) => {}
+                Ok(()) => self.removed = true,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty || e.kind() == std::io::ErrorKind::AlreadyExists => {
                     self.stray(d, &at, name.entry.as_bytes())?;
@@ -331,6 +344,7 @@ impl<F: Files> Work<F> {
             && d.secure.stat(&at, long.as_bytes())?.is_some()
         {
             d.secure.unlink(&at, long.as_bytes())?;
+            self.removed = true;
         }
         Ok(())
     }
@@ -358,9 +372,7 @@ impl<F: Files> Work<F> {
             let Some(node) = row.here() else { return Ok(None) };
             up.push((at, entry_name(&d.keys, &row.place, node).entry));
             at = row.place.dir;
-            if up.len() > 1_000_000 {
-                return Err(Error::integrity(Class::Form, format!("directory {id} lies in itself")));
-            }
+            check_depth(up.len(), id)?;
         };
         while let Some((id, name)) = up.pop() {
             dir = match d.secure.open_dir(&dir, name.as_bytes()) {
@@ -385,6 +397,7 @@ impl<F: Files> Work<F> {
             }
             match d.secure.rename_noreplace(at, name, at, &aside) {
                 Ok(()) => {
+                    self.removed = true;
                     d.report.problems.push(Problem {
                         path: None,
                         what: format!("~/secure: {} was changed by others and put aside as {}", printable(name), printable(&aside)),

@@ -185,7 +185,7 @@ impl World {
             vault: VAULT,
             name: Writer::new(NAMES[i]).expect("a valid name"),
             id: Id([i as u8 + 1; 16]),
-            settings: Settings { min_free: 0, ..Settings::default() },
+            settings: Settings { min_free: 0, split_from: 4, ..Settings::default() },
             report: Report::default(),
         };
         *m.device.borrow_mut() = Some(Box::new(device));

@@ -14,8 +14,8 @@ use std::io::Write;
 use std::iter::Peekable;
 
 /// With fewer entries than this an index is written whole: it is not much longer than what would be written beside a
-/// base. The simulation's vaults are small, and are to come by everything that large ones do.
-const SPLIT_FROM: u32 = if cfg!(feature = "sim") { 4 } else { 128 };
+/// base.
+pub const SPLIT_FROM: u32 = 128;
 
 /// A base is touched when it is older than this: git removes those of other indexes that nobody has touched for two
 /// weeks (`splitIndex.sharedIndexExpire`).
@@ -42,10 +42,10 @@ pub struct Writer<F: Files> {
 }
 
 impl<F: Files> Writer<F> {
-    /// Begins an index of `count` entries.
-    pub fn new(store: &Store<F>, count: u32) -> Result<Writer<F>> {
+    /// Begins an index of `count` entries; from `split_from` entries on it is split ([`SPLIT_FROM`]).
+    pub fn new(store: &Store<F>, count: u32, split_from: u32) -> Result<Writer<F>> {
         let file = create_anew(&store.files, &store.dir, TEMPORARY)?;
-        let (buffer, base) = (header(count), count >= SPLIT_FROM);
+        let (buffer, base) = (header(count), count >= split_from);
         let (sha, last, trees) = (Sha1::new(), Vec::new(), Vec::new());
         Ok(Writer { store: store.clone(), file, sha, buffer, last, left: count, base, trees })
     }

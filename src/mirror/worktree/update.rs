@@ -131,7 +131,7 @@ fn walk<F: Files, S: State, C: Clock, R: Random>(
 ) -> Result<()> {
     // First pass: how many entries each directory has, for the header and the cache-tree.
     let counted = count(d, root)?;
-    let mut writer = Writer::new(&d.git, counted.records.first().map_or(0, |r| r.entries))?;
+    let mut writer = Writer::new(&d.git, counted.records.first().map_or(0, |r| r.entries), d.settings.split_from)?;
     for r in &counted.records {
         writer.tree(&counted.names[r.name.clone()], r.entries, r.subtrees, r.oid);
     }
