@@ -4,19 +4,12 @@ use crate::support::*;
 use sharelock::error::{Error, Kind};
 use sharelock::files::real::Disk;
 use sharelock::git::local::LocalRemote;
-use sharelock::git::{RefStatus, RefUpdate, Remote};
-use sharelock::id::Oid;
+use sharelock::git::{RefStatus, Remote};
 use std::path::Path;
-
-const MAIN: &str = "refs/heads/main";
 
 fn node(dir: &Path) -> LocalRemote<Disk> {
     let dir = dir.to_path_buf();
     LocalRemote::new("disk", Box::new(move || Disk::open(&dir).map_err(Error::from)))
-}
-
-fn update(name: &str, old: Option<Oid>, new: Option<Oid>) -> RefUpdate {
-    RefUpdate { name: name.into(), old, new }
 }
 
 #[test]

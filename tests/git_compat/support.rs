@@ -5,7 +5,7 @@ use sharelock::files::Files;
 use sharelock::files::real::Disk;
 use sharelock::git::object::TreeBuilder;
 use sharelock::git::store::Store;
-use sharelock::git::{PackSource, Type};
+use sharelock::git::{PackSource, RefUpdate, Type};
 use sharelock::id::Oid;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -124,6 +124,13 @@ pub fn bare() -> (TempDir, PathBuf) {
 /// An oid from hex.
 pub fn oid(hex: &str) -> Oid {
     Oid::from_hex(hex.trim().as_bytes()).unwrap()
+}
+
+/// The branch that vaults use.
+pub const MAIN: &str = "refs/heads/main";
+
+pub fn update(name: &str, old: Option<Oid>, new: Option<Oid>) -> RefUpdate {
+    RefUpdate { name: name.into(), old, new }
 }
 
 /// A git process at the other end of two pipes.

@@ -9,12 +9,6 @@ use sharelock::id::Oid;
 use std::io::Write;
 use std::path::Path;
 
-const MAIN: &str = "refs/heads/main";
-
-fn update(name: &str, old: Option<Oid>, new: Option<Oid>) -> RefUpdate {
-    RefUpdate { name: name.into(), old, new }
-}
-
 fn push(dir: &Path, config: &[&str], updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Vec<RefStatus> {
     let mut pipe = Pipe::new(dir, config, "receive-pack");
     let server = advertisement(&mut pipe).unwrap();
