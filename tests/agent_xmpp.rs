@@ -21,6 +21,14 @@ struct Fleet {
 }
 
 impl Fleet {
+    /// Nobody is told anything but by this server, at which they have an account.
+    fn with_server() -> Option<(Server, Fleet)> {
+        let server = Server::new(Kind::Prosody)?;
+        server.register("alice", "pw-alice");
+        let fleet = Fleet::new(&server);
+        Some((server, fleet))
+    }
+
     fn new(server: &Server) -> Fleet {
         let sshd = Sshd::start(&["ed25519"], "");
         let nodes = tempfile::tempdir().unwrap();
@@ -52,25 +60,15 @@ impl Fleet {
     fn start(&self) -> Vec<Resident> {
         let all: Vec<Resident> = self.homes.iter().map(Resident::start).collect();
         for home in &self.homes {
-            wait_for("the login", || status(home)["agent"]["xmpp"]["state"] == "online");
+            wait_for("the login", || home.status()["agent"]["xmpp"]["state"] == "online");
         }
         all
     }
 }
 
-fn status(home: &Home) -> serde_json::Value {
-    serde_json::from_str(&home.ok(["status", "--json"])).unwrap()
-}
-
-fn has(home: &Home, name: &str, content: &str) -> bool {
-    std::fs::read_to_string(home.share(name)).is_ok_and(|c| c == content)
-}
-
 #[test]
 fn a_notice_brings_an_edit_across_and_each_knows_the_others() {
-    let Some(server) = Server::new(Kind::Prosody) else { return };
-    server.register("alice", "pw-alice");
-    let fleet = Fleet::new(&server);
+    let Some((_server, fleet)) = Fleet::with_server() else { return };
     let [a, b, c] = &fleet.homes[..] else { panic!("three") };
     let agents = fleet.start();
     let mut took = Vec::new();
@@ -78,19 +76,19 @@ fn a_notice_brings_an_edit_across_and_each_knows_the_others() {
         let began = Instant::now();
         a.write(&format!("f{n}"), "from alpha");
         for other in [b, c] {
-            wait_for("the edit", || has(other, &format!("f{n}"), "from alpha"));
+            wait_for("the edit", || other.has(&format!("f{n}"), "from alpha"));
         }
         took.push(began.elapsed());
     }
     println!("edits to plaintext on two other devices: {took:?}");
     c.write("back", "from gamma");
-    wait_for("the way back", || has(a, "back", "from gamma") && has(b, "back", "from gamma"));
+    wait_for("the way back", || a.has("back", "from gamma") && b.has("back", "from gamma"));
     // Who is there, by name.
     wait_for("the others online", || {
         let text = a.ok(["status"]);
         text.contains("beta online") || text.contains("gamma online")
     });
-    let json = status(a);
+    let json = a.status();
     let gamma = json["devices"].as_array().unwrap().iter().find(|d| d["name"] == "gamma").unwrap().clone();
     assert_eq!(gamma["online"], true, "{json:#}");
     drop(agents);
@@ -103,9 +101,7 @@ fn a_notice_brings_an_edit_across_and_each_knows_the_others() {
 
 #[test]
 fn what_happened_while_offline_is_not_missed_and_the_owner_may_ask_by_chat() {
-    let Some(mut server) = Server::new(Kind::Prosody) else { return };
-    server.register("alice", "pw-alice");
-    let fleet = Fleet::new(&server);
+    let Some((mut server, fleet)) = Fleet::with_server() else { return };
     let [a, b, _] = &fleet.homes[..] else { panic!("three") };
     let mut agents = fleet.start();
     // Beta is away while alpha works; what it missed is at the server when it comes back.
@@ -113,17 +109,17 @@ fn what_happened_while_offline_is_not_missed_and_the_owner_may_ask_by_chat() {
     a.write("missed", "x");
     a.ok(["wait", "--timeout", "60"]);
     agents.insert(1, Resident::start(b));
-    wait_for("what was missed", || has(b, "missed", "x"));
+    wait_for("what was missed", || b.has("missed", "x"));
     // The XMPP server restarts: the agents come back by themselves.
     server.halt(true);
-    wait_for("the loss in status", || status(a)["agent"]["xmpp"]["state"] == "offline");
+    wait_for("the loss in status", || a.status()["agent"]["xmpp"]["state"] == "offline");
     a.write("while xmpp is down", "y");
     a.ok(["wait", "--timeout", "60"]);
     server.run();
     for home in &fleet.homes {
-        wait_for("the login", || status(home)["agent"]["xmpp"]["state"] == "online");
+        wait_for("the login", || home.status()["agent"]["xmpp"]["state"] == "online");
     }
-    wait_for("what came meanwhile", || has(b, "while xmpp is down", "y"));
+    wait_for("what came meanwhile", || b.has("while xmpp is down", "y"));
     let Some(mut phone) = Phone::new(&server, "alice@xmpp.test/phone", "pw-alice", -5) else { return };
     let log = Resident::log(a);
     let me = log.lines().rev().find_map(|l| l.split("xmpp: online as ").nth(1)).unwrap().trim().to_string();
@@ -133,21 +129,19 @@ fn what_happened_while_offline_is_not_missed_and_the_owner_may_ask_by_chat() {
     phone.until("the answer", |v| v["body"].as_str().is_some_and(|t| t.starts_with("this is alpha, with sharelock ")));
     phone.say(&me, "pause 2h");
     phone.until("the answer", |v| v["body"].as_str().is_some_and(|t| t.starts_with("alpha: paused")));
-    assert_eq!(status(a)["agent"]["state"], "paused");
+    assert_eq!(a.status()["agent"]["state"], "paused");
     a.write("held", "z");
     phone.say(&me, "resume");
-    wait_for("the held file", || has(b, "held", "z"));
+    wait_for("the held file", || b.has("held", "z"));
 }
 
 #[test]
 fn a_wrong_password_is_a_problem_with_a_remedy_and_syncing_goes_on() {
-    let Some(server) = Server::new(Kind::Prosody) else { return };
-    server.register("alice", "pw-alice");
-    let fleet = Fleet::new(&server);
+    let Some((_server, fleet)) = Fleet::with_server() else { return };
     let [a, b, _] = &fleet.homes[..] else { panic!("three") };
     std::fs::write(a.path("xmpp-password"), "wrong\n").unwrap();
     let agent = Resident::start(a);
-    wait_for("the refusal", || status(a)["agent"]["xmpp"]["state"] == "refused");
+    wait_for("the refusal", || a.status()["agent"]["xmpp"]["state"] == "refused");
     let text = a.ok(["status"]);
     assert!(text.contains("xmpp: ") && text.contains("do: "), "{text}");
     a.write("all the same", "x");
@@ -157,5 +151,5 @@ fn a_wrong_password_is_a_problem_with_a_remedy_and_syncing_goes_on() {
     // Mended and read again.
     std::fs::write(a.path("xmpp-password"), "pw-alice\n").unwrap();
     agent.signal(rustix::process::Signal::HUP);
-    wait_for("the login", || status(a)["agent"]["xmpp"]["state"] == "online");
+    wait_for("the login", || a.status()["agent"]["xmpp"]["state"] == "online");
 }

@@ -2,16 +2,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-use sharelock::clock::{Random, Time};
+mod support;
+
+use sharelock::clock::Time;
 use sharelock::crypt::head::{FileHead, HeadKind};
 use sharelock::crypt::large::{self, Part};
 use sharelock::crypt::name::{self, EntryKind};
 use sharelock::crypt::{Master, VaultKeys, keyfile, recovery, small};
-use sharelock::error::Result;
 use sharelock::id::Id;
 use sharelock::tree::Writer;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use support::Fixed;
 
 const VAULT: Id = Id([0x10; 16]);
 
@@ -22,14 +24,6 @@ fn master() -> Master {
 /// Bytes that repeat nowhere soon.
 fn pattern(n: usize) -> Vec<u8> {
     (0..n).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
-}
-
-struct Fixed;
-impl Random for Fixed {
-    fn fill(&mut self, out: &mut [u8]) -> Result<()> {
-        out.fill(0x42);
-        Ok(())
-    }
 }
 
 /// `scripts/vectors.py decrypt` opens what this library sealed: a folder with a long name, a link, an empty directory, a

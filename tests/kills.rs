@@ -131,6 +131,7 @@ fn killed_at_random_moments() {
             if started.elapsed() >= moment {
                 break false;
             }
+            // How finely the drawn moment is met: any is right.
             std::thread::sleep(Duration::from_millis(1));
         };
         if ended {

@@ -5,41 +5,36 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Stdio};
-use support::{Home, wait_for};
-
-/// An agent, ended by its pid.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use std::path::Path;
+use support::{Home, Resident, wait_for};
 
 #[test]
-fn a_conflict_is_told_on_the_desktop_in_one_sentence() {
+fn a_conflict_is_told_on_the_desktop_in_one_sentence_and_no_shell_reads_it() {
     let (a, b) = (Home::new(), Home::new());
     let node = a.path("node.git").display().to_string();
-    a.write("letter", "dear");
+    let name = "$(touch evil) <b>.txt";
+    a.write(name, "dear");
     a.init(&node);
     b.join(&node, &a, "beta");
     let bin = a.path("bin");
     std::fs::create_dir(&bin).unwrap();
-    std::fs::write(bin.join("notify-send"), "#!/bin/sh\nprintf '%s|' \"$@\" >>\"$HOME/told\"\n").unwrap();
-    std::fs::set_permissions(bin.join("notify-send"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    a.write("letter", "dear A");
-    b.write("letter", "dear B");
+    let program = bin.join("notify-send");
+    // In one write: whoever reads it sees all or nothing.
+    std::fs::write(&program, "#!/bin/sh\ntold=$(printf '%s|' \"$@\")\nprintf '%s' \"$told\" >>\"$HOME/told\"\n").unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    b.write(name, "dear B");
     b.ok(["sync"]);
+    a.write(name, "dear A");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let mut command = a.command(["run"]);
-    let _agent = Ends(command.env("PATH", path).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let _agent = Resident::start_with(&a, |c| {
+        c.env("PATH", path);
+    });
     let told = || std::fs::read_to_string(a.path("told")).unwrap_or_default();
     wait_for("the notification", || !told().is_empty());
     // Further rounds find the conflict again, and it is not told again.
     a.ok(["sync"]);
     a.ok(["sync"]);
-    let sentence = "letter was changed on two devices at once; both versions are kept";
+    let sentence = "$(touch evil) &lt;b&gt;.txt was changed on two devices at once; both versions are kept";
     assert_eq!(told(), format!("--app-name=sharelock|--|sharelock|{sentence}|"));
+    assert!(!a.share("evil").exists() && !a.path("evil").exists() && !Path::new("evil").exists());
 }

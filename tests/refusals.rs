@@ -4,7 +4,7 @@
 mod support;
 
 use std::path::PathBuf;
-use support::{Home, git, git_ok, tree};
+use support::{Home, git, git_ok, noise, tree};
 
 struct Set {
     a: Home,
@@ -139,11 +139,8 @@ fn another_vault() {
 fn half_of_a_push() {
     let s = set();
     // A push of more than one batch leaves its staging ref behind if the line breaks: here it is put back by hand.
-    let before = s.head();
-    let mut noise = vec![0u8; 45_000_000];
-    for n in 0..2u8 {
-        noise.iter_mut().enumerate().for_each(|(i, x)| *x = (i.wrapping_mul(2_654_435_761) >> 11) as u8 ^ n);
-        std::fs::write(s.a.share(&format!("big{n}")), &noise).unwrap();
+    for n in 0..2 {
+        std::fs::write(s.a.share(&format!("big{n}")), noise(45_000_000, n)).unwrap();
     }
     s.a.ok(["sync"]);
     assert_eq!(git_ok(&s.node, &["for-each-ref", "--format=%(refname)", "refs/sharelock"]), "", "staging refs are removed");
@@ -155,7 +152,6 @@ fn half_of_a_push() {
         .find(|c| !all.contains(*c) && !git_ok(&s.node, &["cat-file", "-p", c]).contains("parent"))
         .expect("a staging commit stays at the server as an object");
     git_ok(&s.node, &["update-ref", "refs/heads/main", staging]);
-    let _ = before;
     let r = s.b.run(["sync"]);
     assert!(r.code == 6 && r.err.contains("half of an unfinished transfer"), "{}", r.err);
     assert_eq!(s.b.read("x.txt"), "three\n");

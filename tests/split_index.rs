@@ -5,7 +5,6 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process::Command;
 use support::Home;
 
 fn vault() -> Home {
@@ -17,12 +16,11 @@ fn vault() -> Home {
     a
 }
 
+/// All that git says in secure.
 fn git(a: &Home, args: &[&str]) -> String {
-    let mut c = Command::new("git");
-    c.current_dir(a.path("secure")).args(args).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-    let out = c.output().unwrap();
-    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap()
+    let r = support::git(&a.path("secure"), args);
+    assert_eq!(r.code, 0, "git {args:?}: {}{}", r.out, r.err);
+    r.out + &r.err
 }
 
 /// Git finds nothing to say, and lists what head's tree holds.
@@ -76,39 +74,35 @@ fn commits_of_few_changes_leave_the_base_as_it_is() {
     a.ok(["verify"]);
 }
 
-#[test]
-fn a_commit_hides_no_change_that_others_made() {
-    let a = vault();
-    let others = entry(&a, "d3/e0/f3");
+/// An encrypted file that others have changed is told after every commit, and after it was mended all is well again.
+fn hides_nothing(a: &Home, before: impl FnOnce(), at_each: impl Fn()) {
+    let others = entry(a, "d3/e0/f3");
     let sound = std::fs::read(&others).unwrap();
     std::fs::write(&others, "of others").unwrap();
+    before();
     for i in 0..3 {
         a.write("d0/e0/f0", &format!("edit {i}\n"));
         let r = a.run(["sync"]);
         assert!(r.code != 0 && r.err.contains("not taken over"), "{}{}", r.out, r.err);
-        assert_eq!(git(&a, &["--no-optional-locks", "status", "--porcelain"]).lines().count(), 1);
+        at_each();
     }
     std::fs::write(&others, sound).unwrap();
     a.ok(["sync"]);
-    clean(&a);
+    clean(a);
+}
+
+#[test]
+fn a_commit_hides_no_change_that_others_made() {
+    let a = vault();
+    let changed = || git(&a, &["--no-optional-locks", "status", "--porcelain"]).lines().count();
+    hides_nothing(&a, || (), || assert_eq!(changed(), 1));
 }
 
 #[test]
 fn a_lost_base_is_made_anew_and_hides_nothing() {
     let a = vault();
-    let others = entry(&a, "d3/e0/f3");
-    let sound = std::fs::read(&others).unwrap();
-    std::fs::write(&others, "of others").unwrap();
-    std::fs::remove_file(&bases(&a)[0]).unwrap();
-    for i in 0..3 {
-        a.write("d0/e0/f0", &format!("edit {i}\n"));
-        let r = a.run(["sync"]);
-        assert!(r.code != 0 && r.err.contains("not taken over"), "{}{}", r.out, r.err);
-        assert_eq!(bases(&a).len(), 1);
-    }
-    std::fs::write(&others, sound).unwrap();
-    a.ok(["sync"]);
-    clean(&a);
+    let lose = || std::fs::remove_file(&bases(&a)[0]).unwrap();
+    hides_nothing(&a, lose, || assert_eq!(bases(&a).len(), 1));
     // Damage within it comes out on the way.
     let base = &bases(&a)[0];
     let mut bytes = std::fs::read(base).unwrap();

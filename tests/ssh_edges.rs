@@ -12,24 +12,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::client::{Person, remote};
-use support::{Home, Pass, Sshd, between, dribbling, git_ok, keygen};
-
-/// A server with an empty repository `v.git`.
-fn server(more: &str) -> (Sshd, String) {
-    let sshd = Sshd::start(&["ed25519"], more);
-    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "-b", "main", "v.git"]);
-    let url = sshd.url(&sshd.dir.path().join("v.git"));
-    (sshd, url)
-}
-
-/// A home that knows the server, with an empty agent.
-fn home(sshd: &Sshd) -> Home {
-    let home = Home::new();
-    home.knows(sshd);
-    std::fs::write(home.path(".ssh/config"), "IdentityAgent none\n").unwrap();
-    home
-}
+use support::client::{Person, home, remote, server};
+use support::{Home, Pass, Sshd, between, dribbling, keygen};
 
 /// A home that the server lets in.
 fn let_in(sshd: &Sshd, options: &str) -> Home {

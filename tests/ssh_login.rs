@@ -10,24 +10,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::client::{LIMIT, Person, remote};
-use support::{Agent, Home, Passwords, Sshd, git_ok, keygen};
-
-/// A server with an empty repository `v.git`.
-fn server(more: &str) -> (Sshd, String) {
-    let sshd = Sshd::start(&["ed25519"], more);
-    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "-b", "main", "v.git"]);
-    let url = sshd.url(&sshd.dir.path().join("v.git"));
-    (sshd, url)
-}
-
-/// A home that knows the server, with an empty agent.
-fn home(sshd: &Sshd) -> Home {
-    let home = Home::new();
-    home.knows(sshd);
-    std::fs::write(home.path(".ssh/config"), "IdentityAgent none\n").unwrap();
-    home
-}
+use support::client::{LIMIT, Person, home, remote, server};
+use support::{Agent, Home, Passwords, git_ok, keygen};
 
 fn refused(e: &Error) -> bool {
     e.kind() == Kind::Unreachable && e.what().contains("does not let")
@@ -60,17 +44,13 @@ fn encrypted_keys_of_all_formats() {
 
 #[test]
 fn keys_of_all_types_and_formats_without_a_passphrase() {
-    let sshd = Sshd::start(&["ed25519"], "");
-    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
-    let url = sshd.url(&sshd.dir.path().join("v.git"));
+    let (sshd, url) = server("");
     for (kind, format) in
         [("ed25519", "RFC4716"), ("ecdsa", "RFC4716"), ("ecdsa", "PEM"), ("rsa", "RFC4716"), ("rsa", "PEM"), ("rsa", "PKCS8")]
     {
         let home = Home::new();
-        let ssh = home.path(".ssh");
-        std::fs::create_dir(&ssh).unwrap();
-        std::fs::write(ssh.join("known_hosts"), sshd.known("ed25519")).unwrap();
-        let file = ssh.join(format!("id_{kind}"));
+        home.knows(&sshd);
+        let file = home.path(&format!(".ssh/id_{kind}"));
         let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-m", format, "-N", "", "-f"]).arg(&file).status().unwrap();
         assert!(made.success());
         sshd.authorize(&file.with_extension("pub"), "");

@@ -2,9 +2,11 @@
 //! sealed is opened here and sealed again to the same bytes; what it damaged is refused with the class that it names.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sharelock::clock::{Random, Time};
+use sharelock::clock::Time;
 use sharelock::crypt::head::{FileHead, HeadKind};
 use sharelock::crypt::large::{self, Part, Parts, Reader};
 use sharelock::crypt::name::{self, EntryKind};
@@ -16,6 +18,7 @@ use sharelock::path::Name;
 use sharelock::tree::Writer;
 use std::collections::BTreeMap;
 use std::path::Path;
+use support::Fixed;
 
 fn load(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name).with_extension("json");
@@ -243,14 +246,6 @@ fn large_files() {
             }
         }
         judge(&r["what"], &r["reject"], read_edges(&keys, &id, bad));
-    }
-}
-
-struct Fixed;
-impl Random for Fixed {
-    fn fill(&mut self, out: &mut [u8]) -> Result<()> {
-        out.fill(0x42);
-        Ok(())
     }
 }
 

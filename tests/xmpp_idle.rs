@@ -2,6 +2,7 @@
 #![cfg(all(feature = "xmpp", target_os = "linux"))]
 #![allow(clippy::unwrap_used)]
 
+mod support;
 mod xmpp;
 
 use sharelock::xmpp::Command;
@@ -39,6 +40,7 @@ fn an_idle_connection_wakes_nothing() {
         // Quiet begins once pool threads of the login have gone (they wait half a second for more).
         std::thread::sleep(Duration::from_secs(3));
         let before = wake_ups();
+        // The time is the measure: so many wake-ups in so long.
         std::thread::sleep(Duration::from_secs(10));
         let woken = wake_ups() - before;
         eprintln!("{kind:?}: {woken} wake-ups in 10 s");

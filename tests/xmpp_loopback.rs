@@ -3,6 +3,7 @@
 #![cfg(feature = "xmpp")]
 #![allow(clippy::unwrap_used)]
 
+mod support;
 mod xmpp;
 
 use sharelock::xmpp::{Command, Config, Event, Tls, Trust};

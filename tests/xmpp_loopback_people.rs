@@ -3,13 +3,15 @@
 #![cfg(feature = "xmpp")]
 #![allow(clippy::unwrap_used)]
 
+mod support;
 mod xmpp;
 
 use jid::BareJid;
 use sharelock::xmpp::{Command, Config, Event, Tls, Verb};
 use std::time::Duration;
+use support::free_port;
 use xmpp::world::{Phone, Proxy, dns};
-use xmpp::{Device, Kind, Server, free_port};
+use xmpp::{Device, Kind, Server};
 
 const BOTH: [Kind; 2] = [Kind::Prosody, Kind::Ejabberd];
 

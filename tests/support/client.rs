@@ -1,6 +1,6 @@
 //! The client's side of ssh, without the program around it.
 
-use super::Home;
+use super::{Home, Sshd, git_ok};
 use sharelock::ssh::remote::SshRemote;
 use sharelock::ssh::session::{Ask, Settings};
 use sharelock::ssh::url::Url;
@@ -76,4 +76,20 @@ pub fn settings(home: &Home) -> Settings {
 
 pub fn remote(home: &Home, url: &str, person: &Person) -> SshRemote {
     SshRemote::new(Url::parse(url).expect("a URL"), settings(home), Box::new(person.clone()))
+}
+
+/// A server with an empty repository `v.git`.
+pub fn server(more: &str) -> (Sshd, String) {
+    let sshd = Sshd::start(&["ed25519"], more);
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "-b", "main", "v.git"]);
+    let url = sshd.url(&sshd.dir.path().join("v.git"));
+    (sshd, url)
+}
+
+/// A home that knows the server, and asks no agent.
+pub fn home(sshd: &Sshd) -> Home {
+    let home = Home::new();
+    home.knows(sshd);
+    std::fs::write(home.path(".ssh/config"), "IdentityAgent none\n").expect("a file");
+    home
 }

@@ -1,5 +1,6 @@
 //! Lines between a client and a server that a test can make bad.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,6 +105,21 @@ pub fn says_only(words: &'static [u8]) -> u16 {
         }
     });
     here
+}
+
+/// A port that nobody listens at: each once in this program, and below those that the kernel gives to outgoing connections, or two
+/// servers of two tests would share one.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).unwrap();
+        let port = 10_000 + u16::from_le_bytes(random) % 22_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
+            return port;
+        }
+    }
 }
 
 type End = (Mutex<bool>, Condvar);

@@ -12,11 +12,11 @@ mod terminal;
 #[allow(unused_imports)]
 pub use agent::Agent;
 #[allow(unused_imports)]
-pub use lines::{Line, Pass, between, dribbling, says_only};
+pub use lines::{Line, Pass, between, dribbling, free_port, says_only};
 #[allow(unused_imports)]
 pub use resident::Resident;
 #[allow(unused_imports)]
-pub use sshd::{Passwords, Sshd, free_port, keygen};
+pub use sshd::{Passwords, Sshd, keygen};
 #[allow(unused_imports)]
 pub use terminal::Terminal;
 
@@ -65,6 +65,16 @@ impl Home {
 
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.share(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// A file with this content is there.
+    pub fn has(&self, name: &str, content: &str) -> bool {
+        std::fs::read_to_string(self.share(name)).is_ok_and(|c| c == content)
+    }
+
+    /// What `status` says to programs.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.ok(["status", "--json", "--files"])).expect("JSON")
     }
 
     pub fn command<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Command {
@@ -180,4 +190,14 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
         (x >> 56) as u8
     };
     (0..len).map(|_| next()).collect()
+}
+
+/// Randomness that is none, for what must come out the same.
+pub struct Fixed;
+
+impl sharelock::clock::Random for Fixed {
+    fn fill(&mut self, out: &mut [u8]) -> sharelock::error::Result<()> {
+        out.fill(0x42);
+        Ok(())
+    }
 }

@@ -1,15 +1,10 @@
 //! A real sshd, and homes that it lets in.
 
-use super::{Home, user, wait_for};
+use super::{Home, free_port, user, wait_for};
 use std::ffi::OsStr;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-
-/// A free port on the loopback interface.
-pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a free port").port()
-}
 
 /// A real sshd on a free loopback port, ended by its pid.
 pub struct Sshd {

@@ -3,37 +3,21 @@
 
 pub mod world;
 
+use crate::support::{free_port, wait_for};
 use jid::BareJid;
 use sharelock::xmpp::{Command, Config, Event, Trust, client};
 use smol::channel::{Receiver, Sender};
 use smol::future::FutureExt;
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 pub const DOMAIN: &str = "xmpp.test";
 /// A bound for what should take moments: a machine may be busy.
 pub const LONG: Duration = Duration::from_secs(60);
-
-/// A port that nobody listens at: each once in this program, and below those that the kernel gives to outgoing connections, or two
-/// servers of two tests would share one.
-pub fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut given = GIVEN.lock().unwrap();
-    loop {
-        let mut random = [0; 2];
-        getrandom::fill(&mut random).unwrap();
-        let port = 10_000 + u16::from_le_bytes(random) % 22_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
-            return port;
-        }
-    }
-}
 
 fn run(program: &str, args: &[&str], dir: &Path) {
     let out = Process::new(program).args(args).current_dir(dir).output().unwrap();
@@ -169,17 +153,12 @@ impl Server {
         p.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         self.child = Some(p.spawn().unwrap());
         let port = if self.kind == Kind::Ejabberd { self.http } else { self.start };
-        let until = Instant::now() + LONG;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(self.child.as_mut().unwrap().try_wait().unwrap().is_none(), "{}", self.log());
-            assert!(Instant::now() < until, "{}", self.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for("the server", || {
+            assert!(self.child.as_mut().unwrap().try_wait().unwrap().is_none(), "it has ended");
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         if self.kind == Kind::Ejabberd {
-            while !self.api("status", "{}").contains("ejabberd") {
-                assert!(Instant::now() < until, "{}", self.log());
-                std::thread::sleep(Duration::from_millis(50));
-            }
+            wait_for("its answers", || self.api("status", "{}").contains("ejabberd"));
         }
     }
 
@@ -256,20 +235,28 @@ impl Server {
 
     /// A configuration that works.
     pub fn config(&self, user: &str, password: &str) -> Config {
-        Config {
-            password: password.to_string().into(),
-            host: Some("127.0.0.1".into()),
-            port: Some(self.start),
-            trust: Trust::Roots(self.file("ca.crt")),
-            node: "urn:sharelock:node:5ca1ab1e".into(),
-            ..Config::new(BareJid::new(&format!("{user}@{DOMAIN}")).unwrap())
-        }
+        config(user, password, self.start, self.file("ca.crt"))
+    }
+}
+
+/// A configuration for a server at this port that shows a certificate by this authority.
+pub fn config(user: &str, password: &str, port: u16, authority: Vec<u8>) -> Config {
+    Config {
+        password: password.to_string().into(),
+        host: Some("127.0.0.1".into()),
+        port: Some(port),
+        trust: Trust::Roots(authority),
+        node: "urn:sharelock:node:5ca1ab1e".into(),
+        ..Config::new(BareJid::new(&format!("{user}@{DOMAIN}")).unwrap())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.halt(false);
+        if std::thread::panicking() {
+            eprintln!("--- the server's log:\n{}", self.log());
+        }
     }
 }
 
