@@ -24,7 +24,7 @@ mod notify;
 pub mod resident;
 pub mod round;
 pub mod schedule;
-mod watching;
+pub mod watching;
 pub mod worker;
 
 use crate::error::{Error, Result};

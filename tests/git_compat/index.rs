@@ -4,7 +4,7 @@ use crate::support::*;
 use sharelock::error::Kind;
 use sharelock::files::{Files, real::Disk};
 use sharelock::git::Type;
-use sharelock::git::index::{Cached, Entry, Writer};
+use sharelock::git::index::{Cached, Entry, SPLIT_FROM, Writer};
 use sharelock::git::object::TreeBuilder;
 use sharelock::git::store::{Expect, Store};
 use sharelock::id::Oid;
@@ -40,7 +40,7 @@ fn work(dir: &Path) -> (Store<Disk>, Vec<Entry>, Oid) {
 }
 
 fn write(store: &Store<Disk>, entries: &[Entry], tree: Oid) -> sharelock::error::Result<()> {
-    let mut w = Writer::new(store, entries.len() as u32)?;
+    let mut w = Writer::new(store, entries.len() as u32, SPLIT_FROM)?;
     entries.iter().try_for_each(|e| w.add(e))?;
     w.tree(b"", entries.len() as u32, 0, tree);
     w.finish()

@@ -4,7 +4,7 @@ use crate::support::*;
 use sharelock::error::Kind;
 use sharelock::files::{Files, real::Disk};
 use sharelock::git::Type;
-use sharelock::git::index::{Cached, Change, Entry, Writer};
+use sharelock::git::index::{Cached, Change, Entry, SPLIT_FROM, Writer};
 use sharelock::git::object::{TreeBuilder, id};
 use sharelock::git::store::{Expect, Store};
 use sharelock::id::Oid;
@@ -97,7 +97,7 @@ impl Work {
     }
 
     fn whole(&self) {
-        let mut w = Writer::new(&self.store, self.model.len() as u32).unwrap();
+        let mut w = Writer::new(&self.store, self.model.len() as u32, SPLIT_FROM).unwrap();
         w.tree(b"", self.model.len() as u32, 0, self.tree);
         self.model.values().for_each(|e| w.add(e).unwrap());
         w.finish().unwrap();
@@ -356,7 +356,7 @@ fn an_index_under_gits_lock_is_left_alone() {
     let failed = w.store.update_index(&w.tree, &w.tree, &one(&name(3), change)).unwrap_err();
     assert_eq!(failed.kind(), Kind::Raced);
     // Nor is a new base left.
-    let mut whole = Writer::new(&w.store, w.model.len() as u32).unwrap();
+    let mut whole = Writer::new(&w.store, w.model.len() as u32, SPLIT_FROM).unwrap();
     w.model.values().for_each(|e| whole.add(e).unwrap());
     assert_eq!(whole.finish().unwrap_err().kind(), Kind::Raced);
     assert!(lock.exists());

@@ -1,6 +1,7 @@
 //! What people see and hear: status, chat, notifications.
 
 use super::*;
+use crate::agent::memo;
 use crate::agent::notices::Known;
 
 impl<Rm: Remote + Send + 'static> Agent<Rm> {
