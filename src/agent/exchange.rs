@@ -5,9 +5,10 @@ use crate::clock::{Clock, Random};
 use crate::crypt::seal::{self, Details, Label};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
+use crate::git::ingest::Ingest;
 use crate::git::object::TreeBuilder;
 use crate::git::store::{Expect, Store};
-use crate::git::{PackSource, RefStatus, RefUpdate, Remote, Type};
+use crate::git::{PackSource, RefStatus, RefUpdate, Refs, Remote, Type};
 use crate::id::Oid;
 use crate::mirror::Device;
 use crate::mirror::commit;
@@ -17,15 +18,13 @@ use crate::mirror::progress::Step;
 use crate::mirror::secure::MAIN;
 use crate::state::State;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 /// Objects sent in one go: a broken line loses one batch, not the whole.
 pub const BATCH: u64 = 64 << 20;
 const FEWEST: usize = 100;
 /// However small: so the memory for a batch does not grow with the vault.
 const MOST: usize = 8192;
-
-/// How often a node is asked for its head if each time another device pushes before this one fetches.
-const ASKED: u32 = 8;
 
 /// How often a push that a node refused is tried again; the waits double from 100 ms.
 const REFUSALS: u32 = 3;
@@ -73,25 +72,47 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 /// Asks a node for its head and takes in what is missing of it beside `have`, until nothing of it is; `None` for an empty
 /// node. Who has made it is not looked at.
 ///
-/// Errors: Integrity for what is no pack, or lacks something; Unreachable if other devices push all the time.
+/// Errors: Integrity for what is no pack, or lacks something.
 pub fn bring_head<F: Files, Rm: Remote>(git: &Store<F>, node: &mut StorageNode<Rm>, have: &[Oid]) -> Result<Option<Oid>> {
-    for _ in 0..ASKED {
-        let refs = node.remote.refs()?;
-        node.staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
-        let Some(head) = refs.get(MAIN).copied() else { return Ok(None) };
+    let (mut head, mut missing) = (None, false);
+    let staging = &mut node.staging;
+    let choose = &mut |refs: &Refs| {
+        *staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
+        head = refs.get(MAIN).copied();
         // A pack may have come whole and yet without all that its commits need, and a kill between the two is no proof.
-        if have.contains(&head) || git.contains(&head)? && is_complete(git, &head, have)? {
-            return Ok(Some(head));
-        }
-        match receive(git, node, &head, have) {
-            Ok(()) => return Ok(Some(head)),
-            // It has moved on since it was asked.
-            Err(e) if e.kind() == Kind::Raced => {}
-            Err(e) => return Err(e),
-        }
+        let Some(head) = head.filter(|h| !have.contains(h)) else { return Ok(Vec::new()) };
+        missing = !(git.contains(&head)? && is_complete(git, &head, have)?);
+        Ok(if missing { vec![head] } else { Vec::new() })
+    };
+    let mut arriving = Arriving { git, ingest: None };
+    node.remote.fetch(choose, have, &mut arriving)?;
+    if let Some(ingest) = arriving.ingest {
+        ingest.finish()?;
     }
-    let what = format!("other devices push to {} ({}) faster than this one can fetch", node.name, node.place);
-    Err(Error::new(Kind::Unreachable, what))
+    if let Some(head) = head.filter(|_| missing) {
+        git.complete(&head, have)?;
+    }
+    Ok(head)
+}
+
+/// Takes in a pack, once one begins to come.
+struct Arriving<'a, F: Files> {
+    git: &'a Store<F>,
+    ingest: Option<Ingest<F>>,
+}
+
+impl<F: Files> Write for Arriving<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let ingest = match &mut self.ingest {
+            Some(ingest) => ingest,
+            none => none.insert(self.git.ingest()?),
+        };
+        ingest.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.ingest.as_mut().map_or(Ok(()), Write::flush)
+    }
 }
 
 /// True if nothing of a head is missing.
@@ -101,14 +122,6 @@ fn is_complete<F: Files>(git: &Store<F>, head: &Oid, have: &[Oid]) -> Result<boo
         Err(e) if e.kind() == Kind::Integrity(Class::Absent) => Ok(false),
         Err(e) => Err(e),
     }
-}
-
-/// Takes in what is missing of a head, and checks that nothing of it is.
-fn receive<F: Files, Rm: Remote>(git: &Store<F>, node: &mut StorageNode<Rm>, head: &Oid, have: &[Oid]) -> Result<()> {
-    let mut ingest = git.ingest()?;
-    node.remote.fetch(&[*head], have, &mut ingest)?;
-    ingest.finish()?;
-    git.complete(head, have)
 }
 
 /// Remembers a head that was accepted and will never go back.
@@ -148,13 +161,50 @@ pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         remember(d, &node.name, &head)?;
         return Ok(Pushed::Done);
     }
-    let have: Vec<Oid> = node.head.into_iter().collect();
-    let mut oids = d.git.closure(&[head], &have)?;
-    let total: u64 = d.git.stored_size(&oids)?;
-    d.settings.progress.expect::<Error>(Step::Sending, || Ok((0, total)))?;
+    let (mut oids, total) = missing(d, node, &head)?;
     if total > BATCH && oids.len() >= 2 {
         oids = stage_batches(d, node, oids)?;
     }
+    send(d, node, head, oids)
+}
+
+/// Sends our head to a node that showed the commit below it when it was asked last, without asking again: it takes the
+/// head only if it has not moved on. What goes in batches is not for this, for it is seen first what is there already.
+pub fn offer<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    below: Oid,
+    head: Oid,
+) -> Result<Pushed> {
+    node.head = Some(below);
+    let (oids, total) = missing(d, node, &head)?;
+    let pushed = if total > BATCH { Pushed::Raced } else { send(d, node, head, oids)? };
+    if pushed == Pushed::Raced {
+        node.head = None;
+    }
+    Ok(pushed)
+}
+
+/// What a node lacks of our head, and its bytes.
+fn missing<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &Device<F, S, C, R>,
+    node: &StorageNode<Rm>,
+    head: &Oid,
+) -> Result<(Vec<Oid>, u64)> {
+    let have: Vec<Oid> = node.head.into_iter().collect();
+    let oids = d.git.closure(&[*head], &have)?;
+    let total = d.git.stored_size(&oids)?;
+    d.settings.progress.expect::<Error>(Step::Sending, || Ok((0, total)))?;
+    Ok((oids, total))
+}
+
+/// Pushes to the branch, once all that could go ahead has gone.
+fn send<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    node: &mut StorageNode<Rm>,
+    head: Oid,
+    oids: Vec<Oid>,
+) -> Result<Pushed> {
     let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
     let mut pack = d.git.pack_source(oids)?;
     let mut refusal = None;

@@ -34,6 +34,11 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_millis(1500);
 /// The worker's stack: it holds no large buffers, and nothing in it recurses over data.
 const STACK: usize = 1 << 20;
+/// A node that says nothing for so long is waited for no more while there is other work; twice as long each time until a
+/// round with it goes well, for it may be slow and not gone. Stock git gives a sign every 5 s, however long it works.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a node that is waited for is looked at, while there is other work.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long a node that was refused is left alone: waiting alone mends nothing there.
 const REFUSED: u64 = 300_000;
 
@@ -90,6 +95,8 @@ struct NodeState {
     away: Option<Sender<()>>,
     backoff: Backoff,
     head: Option<crate::id::Oid>,
+    /// How often it was given up since a round with it went well.
+    given_up: u32,
 }
 
 /// Somebody waits for a round.
@@ -218,7 +225,10 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         if let Some(since) = self.stopping {
             return Some(GRACE.saturating_sub(since.elapsed()));
         }
-        if self.vault == Vault::Open && !self.schedule.is_busy() && (self.reload || !self.borrowers.is_empty()) {
+        if self.schedule.is_busy() {
+            return self.hurry();
+        }
+        if self.vault == Vault::Open && (self.reload || !self.borrowers.is_empty()) {
             self.vault = Vault::Closing;
             self.job(Job::Close);
         }

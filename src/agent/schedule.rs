@@ -196,15 +196,17 @@ impl Schedule {
         self.poll_at = polls.then(|| now + self.timing.poll - self.timing.poll / 8 + self.timing.poll / 4 * u64::from(jitter) / 255);
     }
 
-    /// What is to be done at `now`.
+    /// What is to be done at `now`: nothing while a round runs.
     pub fn next(&mut self, now: u64) -> Due {
+        if self.busy { Due::Never } else { self.due(now) }
+    }
+
+    /// What would be done at `now` if no round ran.
+    pub fn due(&mut self, now: u64) -> Due {
         if let Some(Some(until)) = self.paused
             && until <= now
         {
             self.resume();
-        }
-        if self.busy {
-            return Due::Never;
         }
         if let Some(until) = self.paused.filter(|_| !self.forced) {
             return until.map_or(Due::Never, Due::At);

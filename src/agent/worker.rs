@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::crypt::notice::Notice;
 use crate::error::{Error, Result};
 use crate::files::real::Disk;
-use crate::git::Remote;
+use crate::git::{Pulse, Remote};
 use crate::id::{Id, Oid};
 use crate::mirror::{Device, Report};
 use crate::path::RelPath;
@@ -81,6 +81,8 @@ pub struct Facts {
     pub id: Id,
     /// The devices that the history names.
     pub devices: BTreeMap<Id, Known>,
+    /// Signs of life of the nodes that have any, by name.
+    pub pulses: BTreeMap<String, Pulse>,
 }
 
 /// What came of a round.
@@ -193,6 +195,7 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
             #[cfg(feature = "xmpp")]
             account: o.account.clone(),
             id: o.device.id,
+            pulses: o.nodes.iter().filter_map(|n| Some((n.name.clone(), n.remote.pulse()?))).collect(),
             devices: head.map_or(Ok(BTreeMap::new()), |h| notices::devices(&o.device, h, depth))?,
         };
         self.open = Some(o);

@@ -7,10 +7,9 @@ use crate::config::{self, Remote as Configured};
 use crate::error::{Error, Kind, Result};
 use crate::files::real::Disk;
 use crate::git::local::LocalRemote;
-use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Refs, Remote};
 use crate::id::Oid;
 use crate::mirror::progress::{Progress, Step};
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -133,14 +132,10 @@ macro_rules! each {
 }
 
 impl Remote for Node {
-    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
-        each!(self, r => r.refs())
-    }
-
-    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+    fn fetch(&mut self, choose: Choose<'_>, have: &[Oid], sink: &mut dyn Write) -> Result<()> {
         let progress = self.progress.clone();
         let mut sink = Counted { inner: sink, progress: &progress, step: Step::Fetching };
-        let done = each!(self, r => r.fetch(want, have, &mut sink));
+        let done = each!(self, r => r.fetch(choose, have, &mut sink));
         progress.end();
         done
     }
@@ -161,6 +156,14 @@ impl Remote for Node {
 
     fn set_head(&mut self) -> Result<bool> {
         each!(self, r => r.set_head())
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        match &self.kind {
+            Which::Local(r, _) => r.pulse(),
+            #[cfg(feature = "ssh")]
+            Which::Ssh(r) => r.pulse(),
+        }
     }
 }
 
@@ -217,7 +220,7 @@ pub fn only_servers(name: &str) -> Error {
 
 /// The refs of a node for a device that joins. A server that accepts no key yet is waited for: this device makes a key
 /// of its own and says how to let it in.
-pub fn let_in(node: &mut StorageNode<Node>, places: &Places, device: &str) -> Result<BTreeMap<String, Oid>> {
+pub fn let_in(node: &mut StorageNode<Node>, places: &Places, device: &str) -> Result<Refs> {
     #[cfg(feature = "ssh")]
     if let Which::Ssh(remote) = &mut node.remote.kind {
         return super::server::let_in(remote, &node.name, places, device);

@@ -5,6 +5,7 @@ use super::places::Places;
 use super::secret;
 use crate::config::Remote as Configured;
 use crate::error::{Error, Kind, Result};
+use crate::git::Pulse;
 use crate::git::Remote;
 use crate::id::Oid;
 use crate::mirror::progress::Progress;
@@ -80,6 +81,7 @@ pub fn open(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress)
         idle_timeout: 120,
         host_key: vouch.host_key.clone(),
         trust: vouch.command.clone(),
+        pulse: Pulse::default(),
     };
     Ok((SshRemote::new(parsed, settings, Box::new(Terminal { progress: progress.clone() })), host))
 }

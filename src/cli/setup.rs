@@ -6,6 +6,7 @@ use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, progress, secret, sync, voice};
+use crate::agent::exchange;
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
@@ -338,9 +339,7 @@ pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
 fn fetch_and_unlock(places: &Places, p: &Plan, a: &Join, node: &mut StorageNode<Node>, head: &crate::id::Oid) -> Result<(Master, Id)> {
     let secure = open::disk(&p.secure, places)?;
     let git = open::repository(&secure)?;
-    let mut ingest = git.ingest()?;
-    node.remote.fetch(&[*head], &[], &mut ingest)?;
-    ingest.finish()?;
+    exchange::bring_head(&git, node, &[])?;
     let tree = object::commit_tree(&git.read(head, Type::Commit, limit::COMMIT)?)?;
     let file = git.read(&sealed::vault_entry(&git, &tree)?, Type::Blob, 64)?;
     let master = match &a.key_file {

@@ -1,11 +1,10 @@
 //! A storage node at a local path: a directory or an external disk, read and written by this engine, without git.
 
 use super::store::Store;
-use super::{PackSource, RefStatus, RefUpdate, Remote};
+use super::{Choose, PackSource, RefStatus, RefUpdate, Remote};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::id::Oid;
-use std::collections::BTreeMap;
 use std::io::Write;
 
 /// A bare repository below a root.
@@ -42,13 +41,13 @@ fn move_refs<F: Files>(store: &Store<F>, updates: &[RefUpdate]) -> Result<()> {
 }
 
 impl<F: Files, O: Fn() -> Result<F>> Remote for LocalRemote<F, O> {
-    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
-        self.store()?.refs("refs/")
-    }
-
-    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+    fn fetch(&mut self, choose: Choose<'_>, have: &[Oid], sink: &mut dyn Write) -> Result<()> {
         let store = self.store()?;
-        let oids = store.closure(want, have)?;
+        let want = choose(&store.refs("refs/")?)?;
+        if want.is_empty() {
+            return Ok(());
+        }
+        let oids = store.closure(&want, have)?;
         store.pack_source(oids)?.write_to(sink)
     }
 

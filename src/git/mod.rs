@@ -16,11 +16,14 @@ pub mod object;
 mod oids;
 mod pack_send;
 mod pack_write;
+mod pulse;
 mod refs;
 pub mod store;
 mod walk;
 pub mod wire;
 mod zlib;
+
+pub use pulse::Pulse;
 
 use crate::error::Result;
 use crate::id::Oid;
@@ -78,21 +81,37 @@ pub trait PackSource {
     fn write_to(&mut self, out: &mut dyn Write) -> Result<()>;
 }
 
+/// Refs by full name.
+pub type Refs = BTreeMap<String, Oid>;
+
+/// Which ids of the refs that a node shows are wanted.
+pub type Choose<'a> = &'a mut dyn FnMut(&Refs) -> Result<Vec<Oid>>;
+
 /// The remote seam: one storage node. The real ones are a bare repository at a local path (`git::local`) and git's
 /// protocol over ssh (`ssh::remote`); the simulated one is `sim::remote`.
 ///
 /// Errors: [`crate::error::Kind::Unreachable`] if the node did not answer or the line broke (then it is not known what
 /// the node took: look at [`Remote::refs`] before sending again).
 pub trait Remote {
-    /// The refs of the node (for ssh: the advertisement).
-    fn refs(&mut self) -> Result<BTreeMap<String, Oid>>;
-    /// Fetches everything reachable from `want` and not from `have` as one pack, written to `sink` as it arrives.
-    /// `sink` checks it; bytes of an empty pack are possible.
-    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()>;
+    /// One conversation: `choose` hears the refs of the node (for ssh: the advertisement) and gives those of its ids that
+    /// are wanted. Everything reachable from them and not from `have` comes as one pack, written to `sink` as it arrives;
+    /// `sink` checks it. Bytes of an empty pack are possible; nothing comes if nothing is wanted. Errors of `choose` as
+    /// they are.
+    fn fetch(&mut self, choose: Choose<'_>, have: &[Oid], sink: &mut dyn Write) -> Result<()>;
+    /// The refs of the node, and nothing else.
+    fn refs(&mut self) -> Result<Refs> {
+        let mut refs = Refs::new();
+        self.fetch(&mut |shown| Ok((refs.clone_from(shown), Vec::new()).1), &[], &mut std::io::sink())?;
+        Ok(refs)
+    }
     /// Sends a pack and asks for the updates (all or none if `atomic`). One status for each update, in order.
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>>;
     /// Makes a bare repository there if there is none (`remote add --create`).
     fn create(&mut self) -> Result<()>;
     /// Points the node's HEAD at `refs/heads/main`, by whatever means the node allows; `false` if it allows none.
     fn set_head(&mut self) -> Result<bool>;
+    /// The signs of life of its line, where there is one that may fall silent.
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
 }

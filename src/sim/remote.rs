@@ -4,10 +4,9 @@ use super::disk::SimDisk;
 use super::hook::{Act, Life, Seam};
 use crate::error::{Error, Kind, Result};
 use crate::git::local::LocalRemote;
-use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::git::{Choose, PackSource, RefStatus, RefUpdate, Refs, Remote};
 use crate::id::Oid;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -44,17 +43,20 @@ impl SimRemote {
 }
 
 impl Remote for SimRemote {
-    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
+    fn fetch(&mut self, choose: Choose<'_>, have: &[Oid], sink: &mut dyn Write) -> Result<()> {
         self.reachable()?;
-        let refs = self.inner.refs()?;
-        self.after("refs")?;
-        Ok(refs)
-    }
-
-    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
-        self.reachable()?;
-        self.inner.fetch(want, have, sink)?;
-        self.after("fetch")
+        let mut wants = false;
+        let life = self.life.clone();
+        let shown = &mut |refs: &Refs| {
+            if life.at(Seam::Remote, "refs")? == Act::Cut {
+                return Err(cut());
+            }
+            let want = choose(refs)?;
+            wants = !want.is_empty();
+            Ok(want)
+        };
+        self.inner.fetch(shown, have, sink)?;
+        if wants { self.after("fetch") } else { Ok(()) }
     }
 
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {

@@ -6,9 +6,8 @@ use super::setup;
 use super::url::{Url, quote};
 use crate::error::{Error, Kind, Result};
 use crate::git::wire::{self, Advertisement};
-use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Remote};
 use crate::id::Oid;
-use std::collections::BTreeMap;
 use std::io::Write;
 
 /// See the module. One connection is kept and used again.
@@ -38,10 +37,14 @@ impl SshRemote {
     fn exec(&mut self, command: &str) -> Result<Channel> {
         // A kept connection may have died while nobody looked: once more on a new one.
         if let Some(c) = &self.connection {
-            if let Ok(channel) = c.exec(command) {
-                return Ok(channel);
+            match c.exec(command) {
+                Err(e) if self.settings.pulse.is_given_up() => {
+                    self.connection = None;
+                    return Err(e);
+                }
+                Err(_) => self.connection = None,
+                done => return done,
             }
-            self.connection = None;
         }
         let connection = session::connect(&self.url, &self.settings, self.ask.as_mut())?;
         let channel = connection.exec(command)?;
@@ -138,18 +141,18 @@ impl SshRemote {
 }
 
 impl Remote for SshRemote {
-    fn refs(&mut self) -> Result<BTreeMap<String, Oid>> {
+    fn fetch(&mut self, choose: Choose<'_>, have: &[Oid], sink: &mut dyn Write) -> Result<()> {
+        let _waiting = self.settings.pulse.waiting();
         let (mut channel, adv) = self.service("git-upload-pack")?;
-        let _ = wire::hang_up(&mut channel);
-        channel.finish();
-        Ok(adv.refs)
-    }
-
-    fn fetch(&mut self, want: &[Oid], have: &[Oid], sink: &mut dyn Write) -> Result<()> {
-        let (mut channel, adv) = self.service("git-upload-pack")?;
-        let done = wire::fetch_over(&mut channel, &adv, want, have, sink);
-        // That it has moved on is no fault of the line.
-        if done.as_ref().is_err_and(|e| e.kind() != Kind::Raced) {
+        let want = choose(&adv.refs).inspect_err(|_| self.connection = None)?;
+        if want.is_empty() {
+            // Some have ended by now.
+            let _ = wire::hang_up(&mut channel);
+            channel.finish();
+            return Ok(());
+        }
+        let done = wire::fetch_over(&mut channel, &adv, &want, have, sink);
+        if done.is_err() {
             self.connection = None;
         } else {
             channel.finish();
@@ -158,6 +161,7 @@ impl Remote for SshRemote {
     }
 
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
+        let _waiting = self.settings.pulse.waiting();
         let (mut channel, adv) = self.service("git-receive-pack")?;
         let done = wire::push_over(&mut channel, &adv, updates, atomic, pack);
         if done.is_err() {
@@ -169,6 +173,7 @@ impl Remote for SshRemote {
     }
 
     fn create(&mut self) -> Result<()> {
+        let _waiting = self.settings.pulse.waiting();
         let path = self.path();
         let mut last = String::new();
         for flags in ["-b main --object-format=sha1 ", "-b main ", ""] {
@@ -190,6 +195,7 @@ impl Remote for SshRemote {
     }
 
     fn set_head(&mut self) -> Result<bool> {
+        let _waiting = self.settings.pulse.waiting();
         let path = self.path();
         self.exec(&format!("git --git-dir={path} symbolic-ref HEAD refs/heads/main"))?.output(4096);
         let (out, status, _) = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD"))?.output(4096);
@@ -197,6 +203,10 @@ impl Remote for SshRemote {
             return Ok(true);
         }
         Ok(self.connection.as_ref().is_some_and(|c| setup::write_head(c, &self.url.path)))
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        Some(self.settings.pulse.clone())
     }
 }
 
@@ -233,6 +243,7 @@ mod tests {
             idle_timeout: 1,
             host_key: None,
             trust: String::new(),
+            pulse: Pulse::default(),
         };
         let remote = SshRemote::new(Url::parse("ssh://me@127.0.0.1/r.git").unwrap(), settings, Box::new(Nobody));
         let said = |e: Error| {

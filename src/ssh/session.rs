@@ -5,10 +5,11 @@ use super::known_hosts::{self, KnownHosts};
 use super::url::Url;
 use super::{auth, hostkey, limit};
 use crate::error::{Error, Kind, Result};
+use crate::git::Pulse;
 use crate::path::printable;
 use ssh2::{BlockDirections, HostKeyType, MethodType, Session};
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub host_key: Option<String>,
     /// The command that answers for a host key, for remedies; a fingerprint completes it.
     pub trust: String,
+    /// Where the server's signs of life are seen.
+    pub pulse: Pulse,
 }
 
 /// An open, logged-in connection.
@@ -49,6 +52,7 @@ pub struct Connection {
     socket: Arc<TcpStream>,
     /// `host` or `[host]:port`.
     pub host: String,
+    pulse: Pulse,
 }
 
 /// What of the configuration a host's connection needs.
@@ -102,6 +106,11 @@ pub(super) fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
         .detail("nothing is lost: what could not be sent waits on this device")
 }
 
+/// The line broke, or was given up.
+fn lost(host: &str, pulse: &Pulse, why: impl std::fmt::Display) -> Error {
+    if pulse.is_given_up() { unreachable(host, "it fell silent, and other work waited") } else { unreachable(host, why) }
+}
+
 /// Connects, checks the host key, logs in.
 pub fn connect(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Connection> {
     let t = target(url, s)?;
@@ -150,6 +159,12 @@ pub(super) fn greet(t: &Target, s: &Settings, only: Option<&str>) -> Result<(Ses
     }
     let socket = Arc::new(stream.try_clone()?);
     session.set_tcp_stream(stream);
+    let line = Arc::downgrade(&socket);
+    s.pulse.line(move || {
+        if let Some(socket) = line.upgrade() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    });
     session.handshake().map_err(|e| unreachable(&t.host, e.message()))?;
     Ok((session, socket))
 }
@@ -190,6 +205,7 @@ pub struct Channel {
     session: Session,
     socket: Arc<TcpStream>,
     host: String,
+    pulse: Pulse,
     broken: bool,
     /// The start of standard error.
     said: Vec<u8>,
@@ -205,16 +221,18 @@ const REST: u64 = 1 << 20;
 impl Connection {
     pub(super) fn new(session: Session, socket: Arc<TcpStream>, host: String, s: &Settings) -> Connection {
         session.set_timeout(millis(s.idle_timeout));
-        Connection { session, socket, host }
+        s.pulse.alive();
+        Connection { session, socket, host, pulse: s.pulse.clone() }
     }
 
     /// Starts a command.
     pub fn exec(&self, command: &str) -> Result<Channel> {
-        let lost = |e: ssh2::Error| unreachable(&self.host, e.message());
+        let lost = |e: ssh2::Error| lost(&self.host, &self.pulse, e.message());
         let mut inner = self.session.channel_open("session", 1 << 20, 32_768, None).map_err(lost)?;
         inner.exec(command).map_err(lost)?;
-        let session = self.session.clone();
-        Ok(Channel { inner, session, socket: self.socket.clone(), host: self.host.clone(), broken: false, said: Vec::new() })
+        self.pulse.alive();
+        let (session, socket) = (self.session.clone(), self.socket.clone());
+        Ok(Channel { inner, session, socket, host: self.host.clone(), pulse: self.pulse.clone(), broken: false, said: Vec::new() })
     }
 
     /// SFTP, where the server has it.
@@ -230,7 +248,7 @@ impl Connection {
 impl Drop for Connection {
     /// Without the farewell: a server that hangs would be waited for.
     fn drop(&mut self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
@@ -270,7 +288,7 @@ impl Channel {
     /// Ends the whole connection: whatever still waits for the server returns at once.
     pub fn cut(&mut self) {
         self.broken = true;
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     fn lost(&mut self, e: io::Error) -> io::Error {
@@ -279,7 +297,14 @@ impl Channel {
         if timed_out || ssh2::Error::last_session_error(&self.session).is_some_and(|e| is_broken(&e)) {
             self.cut();
         }
-        unreachable(&self.host, e).into()
+        lost(&self.host, &self.pulse, e).into()
+    }
+
+    fn alive(&self, done: io::Result<usize>) -> io::Result<usize> {
+        if matches!(done, Ok(1..)) {
+            self.pulse.alive();
+        }
+        done
     }
 }
 
@@ -291,7 +316,7 @@ impl Read for Channel {
         self.session.set_blocking(false);
         let got = self.listen(buf);
         self.session.set_blocking(true);
-        got.map_err(|e| self.lost(e))
+        self.alive(got).map_err(|e| self.lost(e))
     }
 }
 
@@ -338,6 +363,7 @@ impl Channel {
     }
 
     fn hear(&mut self, words: &[u8]) {
+        self.pulse.alive();
         let room = STDERR.saturating_sub(self.said.len());
         self.said.extend_from_slice(&words[..words.len().min(room)]);
     }
@@ -370,7 +396,7 @@ impl Write for Channel {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let done = self.inner.write(buf);
-        done.map_err(|e| self.lost(e))
+        self.alive(done).map_err(|e| self.lost(e))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -39,14 +39,14 @@ fn push_and_fetch_with_a_repository_that_git_keeps_house_in() {
     assert_eq!(std::fs::read(clone.join("a")).unwrap(), 11u32.to_be_bytes());
     let other = Ours::new();
     let mut sink = other.store.ingest().unwrap();
-    remote.fetch(&[head], &[], &mut sink).unwrap();
+    remote.fetch(&mut |_| Ok(vec![head]), &[], &mut sink).unwrap();
     sink.finish().unwrap();
     other.store.complete(&head, &[]).unwrap();
     git(&clone, &["commit", "-q", "--allow-empty", "-m", "by stock git"]);
     git(&clone, &["push", "-q", "origin", "HEAD:main"]);
     let theirs = remote.refs().unwrap()[MAIN];
     let mut sink = other.store.ingest().unwrap();
-    remote.fetch(&[theirs], &[head], &mut sink).unwrap();
+    remote.fetch(&mut |_| Ok(vec![theirs]), &[head], &mut sink).unwrap();
     assert_eq!(sink.finish().unwrap().objects, 1);
 }
 

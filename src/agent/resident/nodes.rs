@@ -13,6 +13,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             if n.error.is_none() {
                 node.success = Some(at);
                 node.backoff.succeeded();
+                node.given_up = 0;
             }
         }
         if let Some(e) = &f.error {
@@ -75,6 +76,30 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         self.job(Job::Back(node));
         self.heard_of(&name);
         self.schedule.ask_nodes();
+    }
+
+    /// While a round runs: if it waits for a node that has fallen silent, and other work waits for the round, the node is
+    /// given up. Else a line that has died without a word would keep what is written meanwhile out of the vault for
+    /// minutes, and every other node from hearing of it. Gives the time until it is to be looked at again.
+    pub(super) fn hurry(&mut self) -> Option<Duration> {
+        let now = self.now();
+        let other = self.reload || !self.borrowers.is_empty();
+        match self.schedule.due(now) {
+            Due::Never if !other => return None,
+            Due::At(t) if !other => return Some(Duration::from_millis(t.saturating_sub(now).max(1))),
+            _ => {}
+        }
+        let pulses = self.facts.as_ref().map(|f| &f.pulses);
+        for (name, pulse) in pulses.into_iter().flatten() {
+            let Some(node) = self.nodes.get_mut(name).filter(|n| n.away.is_none()) else { continue };
+            let patience = PATIENCE.saturating_mul(1 << node.given_up.min(8));
+            if pulse.silence().is_some_and(|s| s >= patience) && !pulse.is_given_up() {
+                log::info!("{name} has said nothing for {} s, and other work waits", patience.as_secs());
+                node.given_up += 1;
+                pulse.give_up();
+            }
+        }
+        Some(LOOK)
     }
 
     /// All nodes that are away are asked now.
