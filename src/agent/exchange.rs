@@ -75,6 +75,7 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 /// Errors: Integrity for what is no pack, or lacks something.
 pub fn bring_head<F: Files, Rm: Remote>(git: &Store<F>, node: &mut StorageNode<Rm>, have: &[Oid]) -> Result<Option<Oid>> {
     let (mut head, mut missing) = (None, false);
+    node.met = true;
     let staging = &mut node.staging;
     let choose = &mut |refs: &Refs| {
         *staging = refs.iter().filter(|(n, _)| n.contains("sharelock/staging/")).map(|(n, o)| (n.clone(), *o)).collect();
@@ -205,6 +206,7 @@ fn send<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     head: Oid,
     oids: Vec<Oid>,
 ) -> Result<Pushed> {
+    node.met = true;
     let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
     let mut pack = d.git.pack_source(oids)?;
     let mut refusal = None;

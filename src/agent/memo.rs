@@ -11,25 +11,28 @@ pub const REPORT: &str = "report";
 /// State value: what was last heard of a node, as JSON; followed by its name.
 pub const NODE: &str = "node/";
 
-/// Notes what a round found and heard. `times`: also when a node was last heard, if nothing else of it is new: an agent
-/// that polls does without, for the sake of SD cards, and notes it when it ends.
-pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now: Time, times: bool) -> Result<()> {
-    for n in nodes {
-        let name = format!("{NODE}{}", n.name);
+/// Notes what a round found and heard. That a node is well is noted without the time if it was well before: an agent that
+/// polls does without, for the sake of SD cards, and notes it ([`met`]) when it ends.
+pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now: Time) -> Result<()> {
+    for n in nodes.iter().filter(|n| n.met) {
         let before = of_node(state, &n.name)?;
-        let success = match &n.error {
-            None => Some(now.s),
-            Some(_) => before["success"].as_i64(),
-        };
-        let new = heard(success, n.error.as_ref());
-        if times || before["error"] != new["error"] || before["success"].is_null() {
-            state.set_value(&name, Some(new.to_string().as_bytes()))?;
+        if before["error"] != heard(None, n.error.as_ref())["error"] || before["success"].is_null() {
+            met(state, n, now)?;
         }
     }
     if read(state, REPORT)? != *report {
         state.set_value(REPORT, Some(report.to_string().as_bytes()))?;
     }
     state.commit()
+}
+
+/// Notes what was heard of a node, and when.
+pub fn met<S: State>(state: &mut S, n: &NodeOutcome, at: Time) -> Result<()> {
+    let success = match &n.error {
+        None => Some(at.s),
+        Some(_) => of_node(state, &n.name)?["success"].as_i64(),
+    };
+    state.set_value(&format!("{NODE}{}", n.name), Some(heard(success, n.error.as_ref()).to_string().as_bytes()))
 }
 
 /// What was last heard of a node: `success` (seconds since 1970), `error` (text and exit code).

@@ -33,6 +33,8 @@ pub struct StorageNode<Rm: Remote> {
     pub head: Option<Oid>,
     /// Staging refs that it showed.
     pub staging: Staging,
+    /// It was spoken with in this round.
+    pub met: bool,
     /// Whether its HEAD could be pointed at our branch, if that was tried in this round.
     pub head_set: Option<bool>,
     /// How a time is shown to this person.
@@ -48,6 +50,7 @@ impl<Rm: Remote> StorageNode<Rm> {
             remote,
             head: None,
             staging: Staging::new(),
+            met: false,
             head_set: None,
             show_time: Box::new(|t| format!("{} s", t.s)),
         }
@@ -61,6 +64,8 @@ pub struct NodeOutcome {
     pub name: String,
     /// Its head, if it answered.
     pub head: Option<Oid>,
+    /// It was spoken with.
+    pub met: bool,
     /// It has taken something new from this device.
     pub sent: bool,
     /// Why it could not be used, or was refused.
@@ -98,11 +103,14 @@ pub struct What {
     pub share: bool,
     /// Secure is compared with head.
     pub secure: bool,
+    /// Every node is asked for what other devices have pushed. Without it a node is only spoken with if it lacks
+    /// something: it counts as being where it was seen last.
+    pub nodes: bool,
 }
 
 impl What {
     /// A full round.
-    pub const ALL: What = What { share: true, secure: true };
+    pub const ALL: What = What { share: true, secure: true, nodes: true };
 }
 
 /// Runs one full round, both ways.
@@ -125,7 +133,7 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     d.report = Default::default();
     for node in &mut *nodes {
         // What an earlier round heard.
-        (node.head, node.head_set) = (None, None);
+        (node.head, node.met, node.head_set) = (None, false, None);
         node.staging.clear();
     }
     let mut out = Outcome::default();
@@ -151,6 +159,14 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         for ((node, error), sent) in nodes.iter_mut().zip(&mut errors).zip(&sent) {
             // It has just taken our head and shows nothing else, or does not answer.
             if attempt == 0 && (*sent || error.is_some()) {
+                continue;
+            }
+            if attempt == 0
+                && !what.nodes
+                && let Some(seen) = d.git.get_ref(&history::seen_ref(&node.name))?
+                && head(d)? == Some(seen)
+            {
+                node.head = Some(seen);
                 continue;
             }
             match fetch_one(d, node) {
@@ -189,7 +205,7 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     out.head = head(d)?;
     d.state.commit()?;
     for ((node, error), sent) in nodes.iter().zip(errors).zip(sent) {
-        out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, sent, error });
+        out.nodes.push(NodeOutcome { name: node.name.clone(), head: node.head, met: node.met, sent, error });
     }
     match d.git.consolidate() {
         Err(e) if e.is_stopped() => return Err(e),

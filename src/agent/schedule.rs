@@ -35,9 +35,14 @@ pub struct Work {
     pub share: bool,
     /// Look at secure.
     pub secure: bool,
+    /// Ask all nodes for what other devices have pushed.
+    pub nodes: bool,
     /// Files that changed within the last `quiet` are left for the next round: somebody may still be writing.
     pub only_settled: bool,
 }
+
+/// Ask the nodes, and nothing else.
+const NODES: Work = Work { share: false, secure: false, nodes: true, only_settled: false };
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +76,8 @@ pub struct Schedule {
     all: bool,
     /// The nodes are asked now.
     ask: bool,
+    /// The round that runs asks them.
+    asking: bool,
     poll_at: Option<u64>,
     /// A round left something undone: when it is repeated, and how long the wait was.
     again: Option<(u64, u64)>,
@@ -93,6 +100,7 @@ impl Schedule {
             ended: None,
             all: false,
             ask: true,
+            asking: false,
             poll_at: None,
             again: None,
             waited: 0,
@@ -164,7 +172,10 @@ impl Schedule {
     pub fn begin(&mut self, now: u64, work: Work) {
         self.busy = true;
         self.forced = false;
-        self.ask = false;
+        self.asking = work.nodes;
+        if work.nodes {
+            self.ask = false;
+        }
         self.waited = self.again.take().map_or(0, |(_, wait)| wait);
         if work.share && work.secure {
             self.all = false;
@@ -193,7 +204,11 @@ impl Schedule {
             let wait = (self.waited * 2).clamp(self.timing.quiet.max(500), LONGEST);
             self.again = Some((now + wait, wait));
         }
-        self.poll_at = polls.then(|| now + self.timing.poll - self.timing.poll / 8 + self.timing.poll / 4 * u64::from(jitter) / 255);
+        if !polls {
+            self.poll_at = None;
+        } else if self.asking {
+            self.poll_at = Some(now + self.timing.poll - self.timing.poll / 8 + self.timing.poll / 4 * u64::from(jitter) / 255);
+        }
     }
 
     /// What is to be done at `now`: nothing while a round runs.
@@ -212,37 +227,38 @@ impl Schedule {
             return until.map_or(Due::Never, Due::At);
         }
         if self.all {
-            return Due::Now(Work { share: true, secure: true, only_settled: false });
+            return Due::Now(Work { share: true, secure: true, nodes: true, only_settled: false });
         }
+        let nodes = self.ask;
         let mut soonest: Option<u64> = self.secure.map(|(at, _)| at);
         let secure = soonest.is_some_and(|at| at <= now);
         if let Some(b) = self.burst {
             let whole = (b.last + self.timing.quiet).min(b.first + self.timing.max_delay);
             let settled = b.taken + self.timing.quiet * PATIENCE;
             if whole <= now {
-                return Due::Now(Work { share: true, secure, only_settled: false });
+                return Due::Now(Work { share: true, secure, nodes, only_settled: false });
             }
             if settled <= now {
-                return Due::Now(Work { share: true, secure, only_settled: true });
+                return Due::Now(Work { share: true, secure, nodes, only_settled: true });
             }
             let at = whole.min(settled);
             soonest = Some(soonest.map_or(at, |s| s.min(at)));
         }
         if secure {
-            return Due::Now(Work { share: false, secure, only_settled: false });
+            return Due::Now(Work { share: false, secure, nodes, only_settled: false });
         }
         if self.ask {
-            return Due::Now(Work::default());
+            return Due::Now(NODES);
         }
         if let Some((at, _)) = self.again {
             if at <= now {
-                return Due::Now(Work { share: true, secure: true, only_settled: false });
+                return Due::Now(Work { share: true, secure: true, nodes: true, only_settled: false });
             }
             soonest = Some(soonest.map_or(at, |s| s.min(at)));
         }
         if let Some(at) = self.poll_at {
             if at <= now {
-                return Due::Now(Work::default());
+                return Due::Now(NODES);
             }
             soonest = Some(soonest.map_or(at, |s| s.min(at)));
         }
@@ -275,13 +291,14 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    const ALL: Work = Work { share: true, secure: true, only_settled: false };
-    const SHARE: Work = Work { share: true, secure: false, only_settled: false };
+    const ALL: Work = Work { share: true, secure: true, nodes: true, only_settled: false };
+    const SHARE: Work = Work { share: true, ..NOTHING };
+    const NOTHING: Work = Work { share: false, secure: false, nodes: false, only_settled: false };
 
     /// A schedule that has done its first round at 0.
     fn settled() -> Schedule {
         let mut s = Schedule::new(Timing::default());
-        assert_eq!(s.next(0), Due::Now(Work::default()));
+        assert_eq!(s.next(0), Due::Now(NODES));
         s.everything();
         assert_eq!(s.next(0), Due::Now(ALL));
         s.begin(0, ALL);
@@ -341,12 +358,29 @@ mod tests {
         let mut s = settled();
         let Due::At(at) = s.next(1) else { panic!("a poll is due") };
         assert!((52_500..67_501).contains(&at), "{at}");
-        assert_eq!(s.next(at), Due::Now(Work::default()));
+        assert_eq!(s.next(at), Due::Now(NODES));
         s.ask_nodes();
-        assert_eq!(s.next(2), Due::Now(Work::default()));
-        s.begin(2, Work::default());
+        assert_eq!(s.next(2), Due::Now(NODES));
+        s.begin(2, NODES);
         s.end(3, false, false, 0);
         assert_eq!(s.next(3), Due::Never, "without nodes nothing wakes it up");
+    }
+
+    #[test]
+    fn rounds_for_changes_here_ask_nobody_and_put_off_no_poll() {
+        let mut s = settled();
+        let Due::At(at) = s.next(1) else { panic!("a poll is due") };
+        for t in (1000..at).step_by(1000) {
+            s.share_changed(t - 200);
+            assert_eq!(s.next(t), Due::Now(SHARE));
+            s.begin(t, SHARE);
+            s.end(t, false, true, 128);
+        }
+        assert_eq!(s.next(at), Due::Now(NODES));
+        // What is due with a notice comes together.
+        s.share_changed(at);
+        s.ask_nodes();
+        assert_eq!(s.next(at + 200), Due::Now(Work { nodes: true, ..SHARE }));
     }
 
     #[test]
@@ -391,7 +425,7 @@ mod tests {
 
     #[test]
     fn an_echo_in_secure_waits_and_a_change_by_others_does_not() {
-        const SECURE: Work = Work { share: false, secure: true, only_settled: false };
+        const SECURE: Work = Work { secure: true, ..NOTHING };
         let mut s = settled();
         s.secure_changed(5000);
         assert_eq!(s.next(5000), Due::At(5200));

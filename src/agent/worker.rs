@@ -152,8 +152,8 @@ pub fn run<Rm: Remote + Send + 'static>(site: Box<dyn Site<Rm>>, jobs: &Receiver
 struct Worker<Rm: Remote> {
     site: Box<dyn Site<Rm>>,
     open: Option<Opened<Rm>>,
-    /// What was last heard of each node: its time is written at the end only.
-    latest: Vec<NodeOutcome>,
+    /// What was last heard of each node, and when: the time is written at the end only.
+    latest: Vec<(NodeOutcome, Time)>,
     announced: Vec<Announced>,
     /// The head whose conflict copies and devices are known.
     read: Option<Oid>,
@@ -216,9 +216,8 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
 
     fn close(&mut self) {
         let Some(mut o) = self.open.take() else { return };
-        let noted = memo::read(&o.device.state, memo::REPORT)
-            .and_then(|report| memo::note(&mut o.device.state, &self.latest, &report, System.now(), true));
-        if let Err(e) = noted {
+        let state = &mut o.device.state;
+        if let Err(e) = self.latest.iter().try_for_each(|(n, at)| memo::met(state, n, *at)).and_then(|()| state.commit()) {
             log::warn!("the times of last success are not kept: {e}");
         }
     }
@@ -254,7 +253,7 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
         let started = System.now();
         d.settings.settled_before = work.only_settled.then(|| earlier(started, o.config.quiet));
         let before = round::head(d).unwrap_or(None);
-        let result = round::run_part(d, &mut o.nodes, What { share: work.share, secure: work.secure });
+        let result = round::run_part(d, &mut o.nodes, What { share: work.share, secure: work.secure, nodes: work.nodes });
         let mut f =
             Finished { work, report: self.site.report(o.config.device.as_str(), &d.report), again: d.report.again, ..Finished::default() };
         f.vault = d.state.count(Table::Head).map_or((0, 0), |(files, _, bytes)| (files, bytes));
@@ -277,15 +276,15 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
         }
         let now = System.now();
         self.announced.retain(|a| !notices::is_here(d, &a.notice.head).unwrap_or(false));
-        if f.nodes.iter().any(|n| n.error.is_none()) {
+        if f.nodes.iter().any(|n| n.met && n.error.is_none()) {
             let late = self.announced.iter().filter(|a| now.s - a.since.s >= WITHHELD);
             f.withheld = late.map(|a| (a.notice.device, a.notice.height)).collect();
         }
-        if let Err(e) = memo::note(&mut d.state, &f.nodes, &f.report, now, false) {
+        if let Err(e) = memo::note(&mut d.state, &f.nodes, &f.report, now) {
             log::warn!("what this round found is not kept for `status`: {e}");
         }
-        self.latest.retain(|l| !f.nodes.iter().any(|n| n.name == l.name));
-        self.latest.extend(f.nodes.iter().cloned());
+        self.latest.retain(|(l, _)| !f.nodes.iter().any(|n| n.met && n.name == l.name));
+        self.latest.extend(f.nodes.iter().filter(|n| n.met).map(|n| (n.clone(), now)));
         let mut events = Vec::new();
         for n in &f.nodes {
             let Some(error) = &n.error else { continue };

@@ -105,7 +105,9 @@ pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> 
     v.device.settings.progress.end();
     let heard = result.as_ref().map_or(&[][..], |out| &out.nodes);
     let report = report_json(&v.device.report, v.config.device.as_str());
-    memo::note(&mut v.device.state, heard, &report, System.now(), true)?;
+    let now = System.now();
+    heard.iter().filter(|n| n.met).try_for_each(|n| memo::met(&mut v.device.state, n, now))?;
+    memo::note(&mut v.device.state, heard, &report, now)?;
     result
 }
 

@@ -196,8 +196,19 @@ impl World {
         self.failure.borrow_mut().get_or_insert(what);
     }
 
-    /// One sync round of a device, and its restart if it dies.
+    /// One full sync round of a device, and its restart if it dies.
     fn round(&self, i: usize) {
+        self.round_of(i, round::What::ALL);
+    }
+
+    /// The same, as an agent does it that has noticed a part of what has happened, or all.
+    fn any_round(&self, i: usize) {
+        let (all, part) = (self.chance(50), self.next(8));
+        let what = round::What { share: all || part & 1 != 0, secure: all || part & 2 != 0, nodes: all || part & 4 != 0 };
+        self.round_of(i, what);
+    }
+
+    fn round_of(&self, i: usize, what: round::What) {
         let m = &self.machines[i];
         if !m.started.get() && i != 0 {
             m.started.set(true);
@@ -214,7 +225,7 @@ impl World {
             .collect();
         let result = match i == 0 && d.git.get_ref(crate::mirror::secure::MAIN).ok().flatten().is_none() && self.nothing_pending(&d) {
             true => round::found(&mut d).and_then(|_| round::run(&mut d, &mut nodes)),
-            false => round::run(&mut d, &mut nodes),
+            false => round::run_part(&mut d, &mut nodes, what),
         };
         self.depth.set(self.depth.get() - 1);
         if self.trace {

@@ -9,6 +9,9 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         for n in &f.nodes {
             let node = self.nodes.entry(n.name.clone()).or_default();
             node.head = n.head.or(node.head);
+            if !n.met {
+                continue;
+            }
             node.error.clone_from(&n.error);
             if n.error.is_none() {
                 node.success = Some(at);

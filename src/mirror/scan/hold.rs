@@ -6,8 +6,8 @@ use crate::state::{State, Table};
 use crate::tree::{Node, Place};
 
 /// Takes the change at a place out of `Scan`, with all that it carries: what came here from another place counts as
-/// being there still, what lies in a directory that is taken back is taken back, and the directories that the
-/// ancestor's entry needs stand. So what is left is a tree again.
+/// being there still, what lies in a directory that is taken back is taken back, a directory that has left this place
+/// is back, and the directories that the ancestor's entry needs stand. So what is left is a tree again.
 pub fn hold<S: State>(state: &mut S, place: &Place) -> Result<()> {
     let mut todo = vec![place.clone()];
     // Each turn takes a row away, so this ends.
@@ -28,7 +28,12 @@ pub fn hold<S: State>(state: &mut S, place: &Place) -> Result<()> {
                 todo.extend(inside(state, *id)?);
             }
         }
-        if state.get(Table::Anc, &place)?.is_some() {
+        if let Some(old) = state.get(Table::Anc, &place)? {
+            if let Some(Node::Dir { id, .. }) = old.here() {
+                // The one that has moved away stands at one place.
+                let now = state.by_id(Table::Scan, *id)?;
+                todo.extend(now.into_iter().filter(|r| r.here().is_some_and(Node::is_dir)).map(|r| r.place));
+            }
             todo.extend(missing_above(state, place.dir)?);
         }
     }

@@ -122,6 +122,20 @@ fn what_is_held_leaves_a_tree() {
 }
 
 #[test]
+fn a_file_that_is_held_where_a_directory_was_takes_the_directory_back() {
+    let mut w = real();
+    w.mkdir("e");
+    w.write("e/a", "in e");
+    w.round();
+    w.mv("e", "moved");
+    w.write("e", "a file now");
+    w.scan();
+    let place = Place { dir: Id::ROOT, name: Name::new(&b"e"[..]).unwrap() };
+    hold(&mut w.d.state, &place).unwrap();
+    assert_eq!(w.scanned().keys().collect::<Vec<_>>(), ["e", "e/a"]);
+}
+
+#[test]
 fn what_is_unchanged_costs_one_look_for_each_name_and_one_listing_for_each_directory() {
     let mut w = real();
     for dir in 0..20 {

@@ -70,7 +70,7 @@ impl World {
         match event {
             Event::User(i) => self.user_acts(i),
             Event::Newest(i) => self.newest(i),
-            Event::Round(i) if i != device => self.round(i),
+            Event::Round(i) if i != device => self.any_round(i),
             Event::Round(_) => {}
             Event::Kill => return self.unsure(Act::Kill),
             Event::Power => {
@@ -106,7 +106,7 @@ impl World {
                 if self.mode != Mode::Cross || self.chance(60) {
                     self.plan_events(i);
                 }
-                self.round(i);
+                self.any_round(i);
                 self.due.borrow_mut().clear();
             }
             80..=87 => {

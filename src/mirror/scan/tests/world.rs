@@ -376,7 +376,7 @@ impl<F: Files, S: State> World<F, S> {
         self.walk(Table::Anc, crate::mirror::overlay::Overlay::ANC)
     }
 
-    /// The scanned tree by paths. No row of it may hang in the air.
+    /// The scanned tree by paths. No row of it may hang in the air, and a directory stands at one place.
     pub fn scanned(&self) -> BTreeMap<String, Node> {
         let tree = self.walk(Table::Scan, crate::mirror::overlay::Overlay::SCANNED);
         let rows = |t| self.d.state.rows(t, None, 1_000_000).unwrap();
@@ -384,6 +384,10 @@ impl<F: Files, S: State> World<F, S> {
         let gone = scan.iter().filter(|r| r.node == RowNode::Gone).count();
         let same = scan.iter().filter(|r| r.here().is_some() && self.d.state.get(Table::Anc, &r.place).unwrap().is_some()).count();
         assert_eq!(tree.len(), rows(Table::Anc).len() + scan.len() - 2 * gone - same, "rows without a directory");
+        let mut dirs = std::collections::BTreeSet::new();
+        for (path, node) in tree.iter().filter(|(_, n)| n.is_dir()) {
+            assert!(dirs.insert(node.id()), "the directory at {path} stands elsewhere, too");
+        }
         tree
     }
 
