@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::client::{LIMIT, Person, home, remote, server};
+use support::client::{LIMIT, Person, home, patient, remote, server};
 use support::{Agent, Home, Passwords, git_ok, keygen};
 
 fn refused(e: &Error) -> bool {
@@ -34,10 +34,10 @@ fn encrypted_keys_of_all_formats() {
         sshd.authorize(&key.with_extension("pub"), "");
         // Nobody to ask, and a wrong answer: refused, and alive.
         for answer in [None, Some("wrong")] {
-            let e = remote(&home, &url, &Person::with_passphrase(answer)).refs().unwrap_err();
+            let e = patient(&home, &url, &Person::with_passphrase(answer)).refs().unwrap_err();
             assert!(refused(&e), "{format} {kind}: {e}");
         }
-        let r = remote(&home, &url, &Person::with_passphrase(Some("open sesame"))).refs();
+        let r = patient(&home, &url, &Person::with_passphrase(Some("open sesame"))).refs();
         assert!(r.is_ok(), "{format} {kind}: {r:?}");
     }
 }
@@ -55,7 +55,7 @@ fn keys_of_all_types_and_formats_without_a_passphrase() {
         assert!(made.success());
         sshd.authorize(&file.with_extension("pub"), "");
         let person = Person::default();
-        remote(&home, &url, &person).refs().unwrap_or_else(|e| panic!("{kind} {format}: {e} {:?}", e.details()));
+        patient(&home, &url, &person).refs().unwrap_or_else(|e| panic!("{kind} {format}: {e} {:?}", e.details()));
         assert!(person.asked.lock().unwrap().is_empty(), "nobody is asked for a passphrase that there is not");
     }
 }

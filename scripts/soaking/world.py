@@ -195,9 +195,12 @@ class World:
     def make_sshd(self):
         d, port = self.dir / "sshd", free_port()
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(d / "host"))
+        # The account's own start-up files are not what is measured: bash reads ~/.bashrc for each command.
+        (d / "home").mkdir()
         (d / "config").write_text(
             f"Port {port}\nListenAddress 127.0.0.1\nAuthorizedKeysFile {d}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 100\nHostKey {d}/host\n"
+            f"SetEnv HOME={d}/home\n"
         )
         (d / "authorized_keys").write_text("")
         if os.getuid() == 0:

@@ -16,12 +16,15 @@ pub struct SshRemote {
     settings: Settings,
     ask: Box<dyn Ask>,
     connection: Option<Connection>,
+    /// The last command, which has said all that was to be heard and may still be at its ending: it is waited for when the
+    /// next one begins.
+    ending: Option<Channel>,
 }
 
 impl SshRemote {
     /// A node that is not connected yet.
     pub fn new(url: Url, settings: Settings, ask: Box<dyn Ask>) -> SshRemote {
-        SshRemote { url, settings, ask, connection: None }
+        SshRemote { url, settings, ask, connection: None, ending: None }
     }
 
     /// The host, for messages.
@@ -35,6 +38,9 @@ impl SshRemote {
     }
 
     fn exec(&mut self, command: &str) -> Result<Channel> {
+        if let Some(mut last) = self.ending.take() {
+            last.finish();
+        }
         // A kept connection may have died while nobody looked: once more on a new one.
         if let Some(c) = &self.connection {
             match c.exec(command) {
@@ -148,14 +154,14 @@ impl Remote for SshRemote {
         if want.is_empty() {
             // Some have ended by now.
             let _ = wire::hang_up(&mut channel);
-            channel.finish();
+            self.ending = Some(channel);
             return Ok(());
         }
         let done = wire::fetch_over(&mut channel, &adv, &want, have, sink);
         if done.is_err() {
             self.connection = None;
         } else {
-            channel.finish();
+            self.ending = Some(channel);
         }
         done
     }
@@ -167,7 +173,7 @@ impl Remote for SshRemote {
         if done.is_err() {
             self.connection = None;
         } else {
-            channel.finish();
+            self.ending = Some(channel);
         }
         done
     }

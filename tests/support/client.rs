@@ -79,6 +79,12 @@ pub fn remote(home: &Home, url: &str, person: &Person) -> SshRemote {
     SshRemote::new(Url::parse(url).expect("a URL"), settings(home), Box::new(person.clone()))
 }
 
+/// One that a busy machine keeps waiting.
+pub fn patient(home: &Home, url: &str, person: &Person) -> SshRemote {
+    let settings = Settings { connect_timeout: 60, idle_timeout: 60, ..settings(home) };
+    SshRemote::new(Url::parse(url).expect("a URL"), settings, Box::new(person.clone()))
+}
+
 /// A server with an empty repository `v.git`.
 pub fn server(more: &str) -> (Sshd, String) {
     let sshd = Sshd::start(&["ed25519"], more);
