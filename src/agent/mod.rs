@@ -14,6 +14,7 @@
 
 pub mod control;
 pub mod exchange;
+mod heap;
 pub mod journal;
 pub mod memo;
 #[cfg(feature = "xmpp")]

@@ -4,10 +4,10 @@
 //! order; what came of it goes back as an [`Event`].
 
 use super::Event;
-use super::memo;
 use super::notices::{self, Known};
 use super::round::{self, NodeOutcome, StorageNode, What};
 use super::schedule::Work;
+use super::{heap, memo};
 use crate::clock::system::{OsRandom, System};
 use crate::clock::{Clock, Time};
 use crate::config::Config;
@@ -131,7 +131,7 @@ struct Announced {
 pub fn run<Rm: Remote + Send + 'static>(site: Box<dyn Site<Rm>>, jobs: &Receiver<Job<Rm>>, events: &Sender<Event<Rm>>) {
     let mut w = Worker { site, open: None, latest: Vec::new(), announced: Vec::new(), read: None };
     while let Ok(job) = jobs.recv_blocking() {
-        let last = matches!(job, Job::Stop);
+        let (last, round) = (matches!(job, Job::Stop), matches!(job, Job::Round(_)));
         for event in w.work(job) {
             if events.send_blocking(event).is_err() {
                 return;
@@ -142,6 +142,9 @@ pub fn run<Rm: Remote + Send + 'static>(site: Box<dyn Site<Rm>>, jobs: &Receiver
             && events.send_blocking(event).is_err()
         {
             return;
+        }
+        if round {
+            heap::give_back();
         }
         if last {
             return;
