@@ -171,7 +171,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.what)?;
         if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
+            write!(f, ": {}", plain(&source.to_string()))?;
         }
         Ok(())
     }
@@ -206,8 +206,24 @@ impl From<std::io::Error> for Error {
             _ if e.kind() == std::io::ErrorKind::StorageFull || e.kind() == std::io::ErrorKind::QuotaExceeded => Kind::Full,
             _ => Kind::Failed,
         };
-        Error::new(kind, e.to_string())
+        Error::new(kind, plain(&e.to_string()))
     }
+}
+
+/// What the system says of an error, as a person reads it: `No such file or directory (os error 2)` without its number
+/// and its capital.
+fn plain(text: &str) -> String {
+    let Some((words, _)) = text.rsplit_once(" (os error ").filter(|(_, number)| number.ends_with(')')) else { return text.into() };
+    match words.rsplit_once(": ") {
+        // What stands before it is ours already.
+        Some((before, last)) => format!("{before}: {}", small(last)),
+        None => small(words),
+    }
+}
+
+fn small(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_lowercase().chain(chars).collect())
 }
 
 impl From<Error> for std::io::Error {

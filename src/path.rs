@@ -113,6 +113,14 @@ impl fmt::Debug for RelPath {
     }
 }
 
+/// A text as one word of a POSIX shell's command line.
+pub fn shell_word(text: &str) -> String {
+    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%:".contains(&c)) && !text.is_empty() {
+        true => text.to_string(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 /// Bytes as text for a person: control characters and what is not UTF-8 are escaped (`\n`, `\x1b`, `\xff`), so that a
 /// name can neither move the cursor nor forge a line.
 pub fn printable(bytes: &[u8]) -> String {

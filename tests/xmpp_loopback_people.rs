@@ -24,7 +24,7 @@ fn is_online(e: &Event) -> bool {
 }
 
 fn address(d: &Device) -> String {
-    let mine = d.heard.iter().rev().find_map(|e| if let Event::Online { me } = e { Some(me.clone()) } else { None });
+    let mine = d.heard.iter().rev().find_map(|e| if let Event::Online { me, .. } = e { Some(me.clone()) } else { None });
     mine.unwrap()
 }
 

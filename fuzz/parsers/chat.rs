@@ -75,7 +75,7 @@ pub fn xml(mut data: &[u8]) -> bool {
                 }
                 Happening::Bound(me) => {
                     bound = true;
-                    session.begin(me)
+                    session.begin(me, sharelock::xmpp::Tls::Start)
                 }
                 Happening::Stanza(e) => session.stanza(&e),
                 Happening::Closed => {

@@ -1,10 +1,11 @@
 //! What is kept in the database for `status`, which reads it without a key and without an agent.
 
 use super::round::NodeOutcome;
+use super::told::{Heard, Report};
 use crate::clock::Time;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::state::State;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// State value: what the last round found, as JSON.
 pub const REPORT: &str = "report";
@@ -16,7 +17,7 @@ pub const NODE: &str = "node/";
 pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now: Time) -> Result<()> {
     for n in nodes.iter().filter(|n| n.met) {
         let before = of_node(state, &n.name)?;
-        if before["error"] != heard(None, n.error.as_ref())["error"] || before["success"].is_null() {
+        if before.error != Heard::now(None, n.error.as_ref()).error || before.success.is_none() {
             met(state, n, now)?;
         }
     }
@@ -29,20 +30,20 @@ pub fn note<S: State>(state: &mut S, nodes: &[NodeOutcome], report: &Value, now:
 /// Notes what was heard of a node, and when.
 pub fn met<S: State>(state: &mut S, n: &NodeOutcome, at: Time) -> Result<()> {
     let success = match &n.error {
-        None => Some(at.s),
-        Some(_) => of_node(state, &n.name)?["success"].as_i64(),
+        None => Some(at),
+        Some(_) => of_node(state, &n.name)?.success,
     };
-    state.set_value(&format!("{NODE}{}", n.name), Some(heard(success, n.error.as_ref()).to_string().as_bytes()))
+    state.set_value(&format!("{NODE}{}", n.name), Some(Heard::now(success, n.error.as_ref()).json().to_string().as_bytes()))
 }
 
-/// What was last heard of a node: `success` (seconds since 1970), `error` (text and exit code).
-pub fn heard(success: Option<i64>, error: Option<&Error>) -> Value {
-    json!({"success": success, "error": error.map(|e| (e.to_string(), e.exit_code()))})
+/// What was last heard of a node.
+pub fn of_node<S: State>(state: &S, name: &str) -> Result<Heard> {
+    Ok(Heard::read(&read(state, &format!("{NODE}{name}"))?))
 }
 
-/// [`heard`], as it was noted.
-pub fn of_node<S: State>(state: &S, name: &str) -> Result<Value> {
-    read(state, &format!("{NODE}{name}"))
+/// What the last round found.
+pub fn report<S: State>(state: &S) -> Result<Report> {
+    Ok(Report::read(&read(state, REPORT)?))
 }
 
 /// A value; null if it is not there, or not ours.

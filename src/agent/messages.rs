@@ -2,20 +2,21 @@
 //! heard.
 
 use super::Event;
+use super::told::{Account, Problem};
 use crate::config;
 use crate::git::Remote;
-use crate::xmpp::{self, Command, Verb, chat};
-use serde_json::{Value, json};
+use crate::xmpp::{self, Command, Tls, Verb, chat};
 use smol::Task;
 use smol::channel::Sender;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// The connection as it was last heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Line {
     /// Being made.
     Unknown,
-    Online,
+    Online(Tls),
     Offline(String),
     /// A person is needed: why, and what to do.
     Refused(String, String),
@@ -29,6 +30,10 @@ pub struct Messages {
     line: Line,
     /// Resources of the account's other devices that are online.
     online: Vec<String>,
+    /// This device's newest notice, if it was sent over a line that stood and has not come back yet.
+    under_way: Option<(Vec<u8>, Instant)>,
+    /// How long the last one took to the server and back: other devices hear it as fast, and no two clocks are compared.
+    took: Option<Duration>,
 }
 
 impl Messages {
@@ -49,24 +54,29 @@ impl Messages {
                 }
             }
         });
-        Messages { to, _tasks: [client, relay], jid, line: Line::Unknown, online: Vec::new() }
+        Messages { to, _tasks: [client, relay], jid, line: Line::Unknown, online: Vec::new(), under_way: None, took: None }
     }
 
     /// Notes how the connection is and who is there.
     pub fn note(&mut self, event: &xmpp::Event) {
         match event {
-            xmpp::Event::Online { .. } => self.line = Line::Online,
-            xmpp::Event::Offline { why } => {
-                self.line = Line::Offline(why.clone());
-                self.online.clear();
-            }
-            xmpp::Event::Refused { why, remedy } => {
-                self.line = Line::Refused(why.clone(), remedy.clone());
-                self.online.clear();
-            }
+            xmpp::Event::Online { tls, .. } => self.line = Line::Online(*tls),
+            xmpp::Event::Offline { why } => self.lost(Line::Offline(why.clone())),
+            xmpp::Event::Refused { why, remedy } => self.lost(Line::Refused(why.clone(), remedy.clone())),
             xmpp::Event::Devices(resources) => self.online.clone_from(resources),
+            xmpp::Event::Notice(sealed) => {
+                if let Some((_, sent)) = self.under_way.take_if(|(own, _)| own == sealed) {
+                    self.took = Some(sent.elapsed());
+                }
+            }
             _ => {}
         }
+    }
+
+    fn lost(&mut self, line: Line) {
+        self.line = line;
+        self.online.clear();
+        self.under_way = None;
     }
 
     fn send(&self, command: Command) {
@@ -75,8 +85,10 @@ impl Messages {
     }
 
     /// The other devices hear that there is something new; old clients too, by the nodes' URLs.
-    pub fn publish(&self, notice: String, urls: Vec<String>) {
-        self.send(Command::Publish(notice.into_bytes()));
+    pub fn publish(&mut self, notice: String, urls: Vec<String>) {
+        let notice = notice.into_bytes();
+        self.under_way = matches!(self.line, Line::Online(_)).then(|| (notice.clone(), Instant::now()));
+        self.send(Command::Publish(notice));
         self.send(Command::Pushed { urls });
     }
 
@@ -106,25 +118,34 @@ impl Messages {
         self.online.iter().any(|r| r.starts_with(resource))
     }
 
-    /// For `status --json`.
-    pub fn state(&self) -> Value {
-        let (state, why) = match &self.line {
-            Line::Unknown => ("connecting", None),
-            Line::Online => ("online", None),
-            Line::Offline(why) => ("offline", Some(why)),
-            Line::Refused(why, _) => ("refused", Some(why)),
+    /// For `status` and `doctor`.
+    pub fn account(&self) -> Account {
+        let (state, why, tls) = match &self.line {
+            Line::Unknown => ("connecting", None, None),
+            Line::Online(tls) => ("online", None, Some(tls)),
+            Line::Offline(why) => ("offline", Some(why), None),
+            Line::Refused(why, _) => ("refused", Some(why), None),
         };
-        json!({"jid": self.jid, "state": state, "why": why})
+        let word = |tls: &Tls| match tls {
+            Tls::Start => "STARTTLS".to_string(),
+            Tls::Direct => "direct TLS".to_string(),
+        };
+        Account {
+            jid: self.jid.clone(),
+            state: state.into(),
+            why: why.cloned(),
+            tls: tls.map(word),
+            notice_ms: self.took.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        }
     }
 
     /// What a person has to do something about.
-    pub fn problem(&self) -> Option<Value> {
+    pub fn problem(&self) -> Option<Problem> {
         match &self.line {
-            Line::Refused(why, remedy) => Some(json!({
-                "path": null,
-                "what": format!("xmpp: {why}. the other devices are told of changes later (by polling)"),
-                "remedy": remedy,
-            })),
+            Line::Refused(why, remedy) => {
+                let what = format!("xmpp: {why}. the other devices are told of changes later (by polling)");
+                Some(Problem::of(what, Some(remedy)))
+            }
             _ => None,
         }
     }

@@ -25,6 +25,7 @@ mod notify;
 pub mod resident;
 pub mod round;
 pub mod schedule;
+pub mod told;
 pub mod watching;
 pub mod worker;
 

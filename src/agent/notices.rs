@@ -5,6 +5,8 @@ use crate::clock::Clock;
 use crate::crypt::VaultKeys;
 use crate::crypt::notice::{self, Notice};
 use crate::error::Result;
+use crate::files::Files;
+use crate::git::store::Store;
 use crate::id::{Id, Oid};
 use crate::mirror::{commit, history};
 use crate::state::State;
@@ -80,22 +82,27 @@ pub struct Known {
 
 /// The devices that the newest `limit` commits below `head` name.
 pub fn devices(d: &RealDevice, head: Oid, limit: usize) -> Result<BTreeMap<Id, Known>> {
+    devices_in(&d.git, &d.keys, &d.vault, head, limit)
+}
+
+/// [`devices`], where there is a repository and no device yet.
+pub fn devices_in<F: Files>(git: &Store<F>, keys: &VaultKeys, vault: &Id, head: Oid, limit: usize) -> Result<BTreeMap<Id, Known>> {
     let mut out: BTreeMap<Id, Known> = BTreeMap::new();
     let mut queue = std::collections::BinaryHeap::new();
     let mut seen = std::collections::HashSet::from([head]);
     queue.push((u64::MAX, head));
     for _ in 0..limit {
         let Some((_, oid)) = queue.pop() else { break };
-        let c = commit::open(&d.git, &d.keys, &d.vault, &oid)?;
+        let c = commit::open(git, keys, vault, &oid)?;
         if let (Some(id), Some(name)) = (c.details.device, &c.details.device_name) {
             out.entry(id).or_insert_with(|| Known {
                 name: name.as_str().to_string(),
-                resource: resource(&d.keys, &id),
+                resource: resource(keys, &id),
                 changed: c.details.time.s,
             });
         }
         for p in history::parents(&c) {
-            if d.git.contains(&p)? && seen.insert(p) {
+            if git.contains(&p)? && seen.insert(p) {
                 queue.push((c.details.height.saturating_sub(1), p));
             }
         }

@@ -1,12 +1,12 @@
 //! The watchers of the two folders, and what becomes of them.
 
+use super::told::{Problem, Watched};
 use super::{Event, Folder};
 use crate::config::Config;
 use crate::git::Remote;
 use crate::mirror::ignore::is_ours;
 use crate::path::RelPath;
 use crate::watch::{self, Change, Choice, Watcher};
-use serde_json::{Value, json};
 use smol::Task;
 use smol::channel::Sender;
 use std::path::{Path, PathBuf};
@@ -80,12 +80,12 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
     }
 
     /// How the folders are watched, for `status`.
-    pub fn state(&self) -> Value {
+    pub fn state(&self) -> Vec<Watched> {
         self.states().map(|(path, s)| told(path, &s)).collect()
     }
 
     /// What a person should know.
-    pub fn problems(&self) -> Vec<Value> {
+    pub fn problems(&self) -> Vec<Problem> {
         let of = |(path, s): (&Path, watch::State)| {
             let remedy = s.remedy()?;
             let all = s.watched + s.unwatched;
@@ -95,15 +95,15 @@ impl<Rm: Remote + Send + 'static> Watching<Rm> {
                 path.display(),
                 s.poll.as_secs()
             );
-            Some(json!({"path": null, "what": what, "remedy": remedy, "note": true}))
+            Some(Problem { note: true, ..Problem::of(what, Some(&remedy)) })
         };
         self.states().filter_map(of).collect()
     }
 }
 
 /// How a folder is watched, as `status` and `doctor` read it.
-pub fn told(path: &Path, s: &watch::State) -> Value {
-    json!({"folder": path.display().to_string(), "by": s.backend.to_string(), "watched": s.watched, "polled": s.unwatched})
+pub fn told(path: &Path, s: &watch::State) -> Watched {
+    Watched { folder: path.display().to_string(), by: s.backend.to_string(), watched: s.watched, polled: s.unwatched }
 }
 
 /// What of a folder is no concern of the mirror.

@@ -17,9 +17,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Conflicts of head: the path that was wanted, and the copies beside it.
-fn all(v: &Vault) -> Result<BTreeMap<RelPath, Vec<RelPath>>> {
+fn all<S: State>(state: &S) -> Result<BTreeMap<RelPath, Vec<RelPath>>> {
     let mut out: BTreeMap<RelPath, Vec<RelPath>> = BTreeMap::new();
-    for copy in sync::conflict_paths(&v.device.state)? {
+    for copy in sync::conflict_paths(state)? {
         let Some((dir, name)) = copy.split() else { continue };
         let Some(parsed) = conflict::parse(&name) else { continue };
         out.entry(dir.join(&parsed.original)).or_default().push(copy);
@@ -27,13 +27,28 @@ fn all(v: &Vault) -> Result<BTreeMap<RelPath, Vec<RelPath>>> {
     Ok(out)
 }
 
-fn version(v: &Vault, path: &RelPath) -> Result<Option<Version>> {
-    Ok(scan::row_at(&v.device.state, Table::Head, path)?.and_then(|r| r.here().and_then(Node::file).cloned()))
+fn version<S: State>(state: &S, path: &RelPath) -> Result<Option<Version>> {
+    Ok(scan::row_at(state, Table::Head, path)?.and_then(|r| r.here().and_then(Node::file).cloned()))
+}
+
+/// Conflicts of head, for `status`: the path, and who changed it when (`changed on laptop today 14:02 and on pi today 14:05`).
+pub fn in_words<S: State>(state: &S) -> Result<Vec<(RelPath, String)>> {
+    let mut out = Vec::new();
+    for (path, copies) in all(state)? {
+        let mut who = Vec::new();
+        for p in std::iter::once(&path).chain(&copies) {
+            who.extend(version(state, p)?.map(|x| format!("on {} {}", x.writer.as_str(), voice::time(x.mtime))));
+        }
+        let last = who.pop().unwrap_or_default();
+        let first = if who.is_empty() { String::new() } else { format!("{} and ", who.join(", ")) };
+        out.push((path, format!("changed {first}{last}")));
+    }
+    Ok(out)
 }
 
 /// What two devices changed before they heard of each other.
 pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
-    let all = all(&v)?;
+    let all = all(&v.device.state)?;
     if let Some(path) = &a.diff {
         return diff(&v, &all, &share_path(&v, path)?);
     }
@@ -56,24 +71,34 @@ pub fn list(v: Vault, a: &Conflicts) -> Result<u8> {
     );
     for (path, copies) in &all {
         println!("  {path}");
-        let show = |label: &str, p: &RelPath| -> Result<()> {
-            if let Some(x) = version(&v, p)? {
-                println!("    {label:<9} from {}, {}, {}   {p}", x.writer.as_str(), voice::time(x.mtime), voice::size(x.size));
+        let mut rows = Vec::new();
+        for (label, p) in std::iter::once(("current", path)).chain(copies.iter().map(|c| ("copy", c))) {
+            if let Some(x) = version(&v.device.state, p)? {
+                rows.push([
+                    label.into(),
+                    format!("from {},", x.writer.as_str()),
+                    format!("{},", voice::time(x.mtime)),
+                    voice::size(x.size),
+                    p.to_string(),
+                ]);
             }
-            Ok(())
-        };
-        show("current", path)?;
-        copies.iter().try_for_each(|c| show("copy", c))?;
+        }
+        let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+        let (device, time, size) = (width(1), width(2), width(3));
+        for [label, from, at, bytes, p] in &rows {
+            println!("    {label:<7}   {from:<device$} {at:<time$} {bytes:<size$}   {p}");
+        }
         println!("    compare:  sharelock conflicts --diff {}", voice::shell(path));
         println!("    then:     sharelock resolve {} --keep current | copy | both", voice::shell(path));
     }
-    println!("whatever you choose, the other version stays in `sharelock log PATH`");
+    let which = if let (1, Some(path)) = (n, all.keys().next()) { voice::shell(path) } else { "PATH".into() };
+    println!("whatever you choose, the other version stays in `sharelock log {which}`");
     Ok(3)
 }
 
 fn text(v: &Vault, path: &RelPath) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    if let Some(x) = version(v, path)? {
+    if let Some(x) = version(&v.device.state, path)? {
         content::plaintext(&v.device.git, &v.device.keys, &x, &mut |b| {
             if out.len() + b.len() > 8 << 20 {
                 return Err(Error::failed(format!("{path} is too large to be compared here")));
@@ -134,7 +159,7 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
     }
     let mut nodes = v.nodes()?;
     sync::round(&mut v, &mut nodes)?; // What stands in the share now is in the history before anything goes.
-    let all = all(&v)?;
+    let all = all(&v.device.state)?;
     let Some(copies) = all.get(&path) else {
         return Err(Error::new(Kind::Failed, format!("{path} has no conflict"))
             .detail("nothing was changed")
@@ -182,7 +207,7 @@ pub fn resolve(mut v: Vault, a: &Resolve) -> Result<u8> {
         }
         _ => {
             let copy = &copies[0];
-            let x = version(&v, copy)?.ok_or_else(|| Error::failed(format!("{copy} has gone; nothing was changed")))?;
+            let x = version(&v.device.state, copy)?.ok_or_else(|| Error::failed(format!("{copy} has gone; nothing was changed")))?;
             open(&v, copy)?;
             restore_version(&mut v.device, &path, &x)?;
             let (at, name, there) = open(&v, copy)?;

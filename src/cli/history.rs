@@ -16,7 +16,7 @@ use crate::mirror::commit::Commit;
 use crate::mirror::overlay::Rows;
 use crate::mirror::restore::restore_version;
 use crate::mirror::versions::{self, Change, How};
-use crate::mirror::{content, scan};
+use crate::mirror::{Made, content, scan};
 use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
 use crate::tree::{Node, Version, conflict};
@@ -94,25 +94,22 @@ pub fn log(v: Vault, a: &Log) -> Result<u8> {
         return Ok(0);
     }
     let width = all.iter().map(|o| o.device.len()).max().unwrap_or(0);
-    let mut current = true;
-    for o in &all {
+    let digits = all.first().map_or(1, |o| o.n.to_string().len());
+    // The newest that is no copy: head has it, unless it was deleted.
+    let current = all.iter().position(|o| conflict::parse(&last(&o.change.path)).is_none());
+    for (i, o) in all.iter().enumerate() {
         let number = if o.change.how == How::Deleted { "-".to_string() } else { o.n.to_string() };
-        let mut line = format!(
-            "{number:<3} {:<16} {:<width$}  {:<8} {}",
-            voice::time(o.time),
-            o.device,
-            word(&o.change.how),
-            voice::size(o.version.size)
-        );
-        if let How::Renamed(from) = &o.change.how {
-            line = format!("{number:<3} {:<16} {:<width$}  renamed from {from}", voice::time(o.time), o.device);
+        let mut line = format!("{number:<digits$}  {:<15}  {:<width$}   ", voice::time(o.time), o.device);
+        match &o.change.how {
+            How::Renamed(from) => line.push_str(&format!("renamed from {from}")),
+            how => line.push_str(&format!("{:<7}   {}", word(how), voice::size(o.version.size))),
         }
         if conflict::parse(&last(&o.change.path)).is_some() {
-            line.push_str("   (a conflict copy)");
-        } else if current && o.change.how != How::Deleted {
+            let still = scan::row_at(&v.device.state, Table::Head, &o.change.path)?.is_some();
+            line.push_str(if still { "   (now the conflict copy)" } else { "   (was a conflict copy)" });
+        } else if current == Some(i) && o.change.how != How::Deleted {
             line.push_str("   current");
         }
-        current = false;
         println!("{line}");
     }
     Ok(0)
@@ -223,9 +220,9 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
     }
     .ok_or_else(missing)?;
     let version = wanted.version.clone();
-    let said = format!("the version of {} ({})", voice::time(wanted.time), voice::size(version.size));
+    let (at, size) = (voice::time(wanted.time), voice::size(version.size));
     if a.dry_run {
-        println!("{path} would be {said} again");
+        println!("{path} would be the version of {at} again ({size})");
         return Ok(0);
     }
     if let Some(to) = &a.to {
@@ -233,12 +230,12 @@ pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| Error::from(e).at(to.display()))?;
         content::plaintext(&v.device.git, &v.device.keys, &version, &mut |b| Ok(file.write_all(b)?))?;
         file.sync_all()?;
-        println!("{} is {said} of {path}", to.display());
+        println!("{} is {path} as of {at} ({size})", to.display());
         return Ok(0);
     }
     let number = kept.first().map(|o| o.n);
     restore_version(&mut v.device, &path, &version)?;
-    println!("{path} is {said} again");
+    println!("{path} is the version of {at} again ({size})");
     if let Some(n) = number.filter(|_| there.is_some()) {
         println!("the version that was there is number {n} in the log");
     }
@@ -292,7 +289,7 @@ fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> R
         }
     }
     let verb = if dry_run { "would be" } else { "is" };
-    println!("{path}, deleted on {device} {}, {verb} back: {}, {}", voice::time(time), voice::files(n), voice::size(bytes));
+    println!("{path}, deleted on {device} {}, {verb} back: {}, {}", voice::ago(time), voice::files(n), voice::size(bytes));
     if dry_run {
         return Ok(0);
     }
@@ -321,7 +318,7 @@ pub fn undo(mut v: Vault) -> Result<u8> {
         return Ok(0);
     };
     let mut n = 0;
-    if stop.sending {
+    if stop.made != Made::Elsewhere {
         let mut rows = Rows::of(Table::Anc);
         while let Some(row) = rows.next(&v.device.state)? {
             let Some(Node::File(version)) = row.here().cloned() else { continue };

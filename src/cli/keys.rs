@@ -30,7 +30,7 @@ pub fn passwd(places: Places, secrets: &Secrets, a: &Passwd) -> Result<u8> {
         true => by_recovery(&places, a.recovery_key_file.as_deref())?,
         false => secret::unlock(&places, secrets, Some(&config))?,
     };
-    let password = secret::new_password(&Secrets { password_file: a.new_password_file.clone() })?;
+    let password = secret::new_password(&Secrets { password_file: a.new_password_file.clone() }, "new password for this device")?;
     let file = keyfile::seal(&master, &vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
     places::write_private(&places.key, &file)?;
     // Only now: until the key file stands, the unlocked key may be the only one of this device.

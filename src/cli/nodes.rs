@@ -45,7 +45,7 @@ impl Vouch {
 
     /// For a node that the present command is about to take up: it is repeated with the fingerprint.
     pub fn first(host_key: Option<String>) -> Vouch {
-        let words = std::env::args_os().skip(1).map(|a| voice::word(&a.to_string_lossy()));
+        let words = std::env::args_os().skip(1).map(|a| crate::path::shell_word(&a.to_string_lossy()));
         let command = ["sharelock".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ");
         Vouch { host_key, command: format!("{command} --host-key") }
     }
@@ -111,6 +111,18 @@ pub fn local_path(url: &str, places: &Places) -> Option<PathBuf> {
     }
     let path = config::expand(plain, &places.home);
     Some(std::path::absolute(&path).unwrap_or(path))
+}
+
+/// How a node is called in texts: a path, or a server's host.
+pub fn place(url: &str, places: &Places) -> String {
+    if let Some(path) = local_path(url, places) {
+        return places.short(&path);
+    }
+    #[cfg(feature = "ssh")]
+    if let Ok(parsed) = crate::ssh::url::Url::parse(url) {
+        return parsed.host;
+    }
+    url.to_string()
 }
 
 /// A URL as it stands in the configuration: a local path is absolute there.

@@ -10,6 +10,7 @@ use crate::agent::journal::Journal;
 #[cfg(feature = "xmpp")]
 use crate::agent::notices;
 use crate::agent::resident::{self, Start};
+use crate::agent::told::Told;
 use crate::agent::worker::{Facts, Opened, Site};
 use crate::clock::Time;
 use crate::config;
@@ -327,8 +328,8 @@ pub fn sync_by_agent(places: &Places) -> Result<Option<Value>> {
 }
 
 /// How the running agent does; `None` if there is none, or if it does not answer.
-pub fn status_of_agent(places: &Places) -> Option<Value> {
+pub fn status_of_agent(places: &Places) -> Option<Told> {
     let mut client = Client::connect(&places.state_dir)?;
     client.ask(Ask::Status).ok()?;
-    client.answer(Some(Duration::from_secs(5))).ok()?
+    Told::read(&client.answer(Some(Duration::from_secs(5))).ok()??)
 }

@@ -79,8 +79,8 @@ fn unattended(args: &Secrets, config: Option<&Config>) -> Result<Option<Secret>>
     }
 }
 
-/// A new password for this device, typed twice.
-pub fn new_password(args: &Secrets) -> Result<Secret> {
+/// A new password for this device, typed twice. `which`: how it is asked for.
+pub fn new_password(args: &Secrets, which: &str) -> Result<Secret> {
     if let Some(p) = unattended(args, None)? {
         return if p.is_empty() { Err(Error::new(Kind::Usage, "the password file is empty")) } else { Ok(p) };
     }
@@ -89,7 +89,7 @@ pub fn new_password(args: &Secrets) -> Result<Secret> {
             .remedy("do", "sharelock ... --password-file FILE"));
     }
     for _ in 0..TRIES {
-        let one = ask_hidden("password for this device:\n")?;
+        let one = ask_hidden(&format!("{which}:\n"))?;
         if one.is_empty() {
             eprintln!("an empty password protects nothing, once more");
             continue;

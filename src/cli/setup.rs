@@ -1,24 +1,28 @@
-//! `init` and `join`.
+//! `init`, and what it has in common with `join`.
 
-use super::args::{self, Init, Join, Secrets};
+mod join;
+
+use super::args::{Init, Secrets};
 use super::autosync::{self, Import};
 use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
 use super::{nodes, progress, secret, sync, voice};
-use crate::agent::exchange;
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
 use crate::config::{self, Config, First, Remote as Configured, Wishes};
 use crate::crypt::{Master, keyfile};
 use crate::error::{Error, Kind, Result};
-use crate::git::{Remote, Type, limit, object};
+use crate::files::Files;
+use crate::files::real::Disk;
+use crate::git::Remote;
 use crate::id::Id;
+use crate::mirror::scan;
 use crate::mirror::secure::MAIN;
-use crate::mirror::{scan, sealed};
 use crate::state::{State, Table};
 use crate::tree::Writer;
+pub use join::join;
 use std::path::{Path, PathBuf};
 
 /// The folders and the name of a new device, checked.
@@ -126,6 +130,10 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     if a.host_key.is_some() && remotes.is_empty() {
         return Err(Error::new(Kind::Usage, "--host-key is the key of a server, and there is none: --remote is missing"));
     }
+    for line in &import.told {
+        eprintln!("{line}");
+    }
+    show_plan(&places, &p);
     let (vouch, progress) = (Vouch::first(a.host_key), progress::on_standard_error());
     let mut nodes = remotes.iter().map(|r| nodes::open_new(r, &places, &vouch, &progress)).collect::<Result<Vec<_>>>()?;
     for (node, r) in nodes.iter_mut().zip(&remotes) {
@@ -150,22 +158,10 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     if let Some(path) = a.recovery_key_out.as_deref().map(Path::new).filter(|p| p.exists()) {
         return Err(places::taken(path));
     }
-    for line in &import.told {
-        eprintln!("{line}");
-    }
-    let (files, bytes) = measure(&p.share);
-    eprintln!(
-        "share   {}    {}, {}, none of them will be moved or changed",
-        places.short(&p.share),
-        voice::files(files),
-        voice::size(bytes)
-    );
-    eprintln!("secure  {}   new, needs about {}", places.short(&p.secure), voice::size(bytes + bytes / 16 + files * 1200));
-    eprintln!("device  {}", p.device);
     let master = Master::random(&mut OsRandom)?;
     let mut vault = Id::ROOT;
     OsRandom.fill(&mut vault.0)?;
-    keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
+    keep_key(&places, secrets, (&master, &vault), a.start_without_password, "password for this device")?;
     let checked = give_recovery(&master, a.recovery_key_out.as_deref())?;
     make_folders(&p)?;
     let config = write_config(&places, &p, &import.wishes, &remotes)?;
@@ -190,6 +186,26 @@ pub fn init(places: Places, secrets: &Secrets, a: Init) -> Result<u8> {
     })
 }
 
+/// What `init` is about to work on.
+fn show_plan(places: &Places, p: &Plan) {
+    let (files, bytes) = measure(&p.share);
+    let (share, secure) = (places.short(&p.share), places.short(&p.secure));
+    let width = share.len().max(secure.len());
+    let moved = if files == 1 { "it will not be moved or changed" } else { "none of them will be moved or changed" };
+    eprintln!("share   {share:<width$}   {}, {}, {moved}", voice::files(files), voice::size(bytes));
+    // Names, heads and tags, git's copy of the same, and padding.
+    let needs = voice::size(bytes + bytes / 16 + files * 1200);
+    let free = free(&p.secure).map_or(String::new(), |free| format!(" ({} are free)", voice::size(free)));
+    eprintln!("secure  {secure:<width$}   new, needs about {needs}{free}");
+    eprintln!("device  {}\n", p.device);
+}
+
+/// Free bytes where a folder is, or will be.
+fn free(folder: &Path) -> Option<u64> {
+    let there = folder.ancestors().find(|p| p.exists())?;
+    Disk::open_unprobed(there).ok()?.free().ok()
+}
+
 fn measure(dir: &Path) -> (u64, u64) {
     let (mut files, mut bytes) = (0, 0);
     let mut todo = vec![dir.to_path_buf()];
@@ -208,15 +224,15 @@ fn measure(dir: &Path) -> (u64, u64) {
     (files, bytes)
 }
 
-fn keep_key(places: &Places, secrets: &Secrets, master: &Master, vault: &Id, without_password: bool) -> Result<()> {
+fn keep_key(places: &Places, secrets: &Secrets, (master, vault): (&Master, &Id), without: bool, which: &str) -> Result<()> {
     // A machine without a keyboard: no password at all.
-    let none = without_password && secrets.password_file.is_none() && !secret::can_ask();
+    let none = without && secrets.password_file.is_none() && !secret::can_ask();
     if !none {
-        let password = secret::new_password(secrets)?;
+        let password = secret::new_password(secrets, which)?;
         let file = keyfile::seal(master, vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
         places::write_private(&places.key, &file)?;
     }
-    match without_password {
+    match without {
         true => secret::write_unlocked(places, master, vault),
         false => Ok(()),
     }
@@ -273,91 +289,4 @@ fn first_sync(mut v: Vault, nodes: &mut [StorageNode<Node>], done: impl FnOnce(&
     let files = v.device.state.count(Table::Head)?.0;
     done(&v, files);
     Ok(0)
-}
-
-/// Sets up another device.
-pub fn join(places: Places, secrets: &Secrets, a: Join) -> Result<u8> {
-    let p = plan(&places, &a.share, &a.secure, &a.device)?;
-    places.make()?;
-    let lock = places.lock()?;
-    eprintln!("device  {}   (another name: --device NAME)", p.device);
-    let remote = Configured { name: "origin".into(), url: nodes::absolute(&a.url, &places) };
-    let progress = progress::on_standard_error();
-    let mut node = nodes::open_new(&remote, &places, &Vouch::first(a.host_key.clone()), &progress)?;
-    let refs = nodes::let_in(&mut node, &places, &p.device)?;
-    let Some(head) = refs.get(MAIN).copied() else {
-        return Err(Error::new(Kind::Failed, format!("{} has no vault yet", node.place))
-            .detail("nothing was changed")
-            .remedy("to make one there", format!("sharelock init --remote {}", a.url)));
-    };
-    if std::fs::read_dir(&p.secure).is_ok_and(|mut d| d.next().is_some()) {
-        return Err(Error::new(Kind::Usage, format!("{} is not empty", places.short(&p.secure)))
-            .detail("nothing was changed")
-            .remedy("another folder", "sharelock join URL --secure DIR"));
-    }
-    let had_secure = p.secure.exists();
-    make_folders(&p)?;
-    let got = fetch_and_unlock(&places, &p, &a, &mut node, &head).and_then(|(master, vault)| {
-        keep_key(&places, secrets, &master, &vault, a.start_without_password)?;
-        Ok((master, vault))
-    });
-    let (master, vault) = match got {
-        Ok(got) => got,
-        Err(e) => {
-            // Only ciphertext that was just fetched lies in .git. What somebody else has put beside it meanwhile stays.
-            let _ = std::fs::remove_dir_all(p.secure.join(".git"));
-            if !had_secure {
-                let _ = std::fs::remove_dir(&p.secure);
-            }
-            return Err(e);
-        }
-    };
-    let config = write_config(&places, &p, &Wishes::default(), std::slice::from_ref(&remote))?;
-    let (had, _) = measure(&config.share);
-    if had > 0 {
-        eprintln!(
-            "{} has {} already: what is the same as in the vault is not fetched, what is only here is added,",
-            places.short(&config.share),
-            voice::files(had)
-        );
-        eprintln!("  and of what differs both versions are kept");
-    }
-    let mut v = open::assemble(places, config, lock, &master, vault, progress)?;
-    scan::mark_root(&v.device.share, &vault)?;
-    if a.key_file.is_none() {
-        v.device.state.set_value(open::key::CHECKED, Some(b"1"))?;
-    }
-    let c = crate::mirror::commit::open(&v.device.git, &v.device.keys, &vault, &head)?;
-    let by = c.details.device_name.as_ref().map_or("several devices", |n| n.as_str()).to_string();
-    eprintln!("the vault is at change {}, made by {by} {}", voice::count(c.details.height), voice::time(c.details.time));
-    first_sync(v, std::slice::from_mut(&mut node), |_, n| {
-        println!("done: this device has everything: {}. start at login: sharelock service install", voice::files(n));
-    })
-}
-
-/// Fetches the history, so that the key can be checked against the vault it is for.
-fn fetch_and_unlock(places: &Places, p: &Plan, a: &Join, node: &mut StorageNode<Node>, head: &crate::id::Oid) -> Result<(Master, Id)> {
-    let secure = open::disk(&p.secure, places)?;
-    let git = open::repository(&secure)?;
-    exchange::bring_head(&git, node, &[])?;
-    let tree = object::commit_tree(&git.read(head, Type::Commit, limit::COMMIT)?)?;
-    let file = git.read(&sealed::vault_entry(&git, &tree)?, Type::Blob, 64)?;
-    let master = match &a.key_file {
-        Some(f) => {
-            let bytes = places::read(&args::path(f), 4096)?;
-            let password = match &a.key_password_file {
-                Some(f) => secret::from_file(f)?,
-                None if secret::can_ask() => secret::ask_hidden("password of that key file:\n")?,
-                None => {
-                    return Err(Error::new(Kind::Usage, "the key file's password is needed, and there is no terminal to ask for it")
-                        .remedy("do", "sharelock join URL --key-file F --key-password-file F"));
-                }
-            };
-            keyfile::open(&bytes, &password)?.0
-        }
-        None => secret::read_recovery(a.recovery_key_file.as_deref())?,
-    };
-    let (keys, vault) = secret::keys_for(&master, &file)?;
-    crate::mirror::commit::open(&git, &keys, &vault, head)?;
-    Ok((master, vault))
 }

@@ -4,8 +4,8 @@ use super::nodes::Node;
 use super::open::Vault;
 use super::voice;
 use crate::agent::control::{error_from, error_json};
-use crate::agent::memo;
 use crate::agent::round::{self, Outcome, StorageNode};
+use crate::agent::{memo, told};
 use crate::clock::{Clock, system::System};
 use crate::error::{Error, Kind, Result};
 use crate::mirror::overlay::{Overlay, Rows};
@@ -13,7 +13,7 @@ use crate::mirror::{Problem, Report};
 use crate::path::RelPath;
 use crate::state::{State, Table};
 use crate::tree::conflict;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Instant;
 
 /// One full round, both ways.
@@ -41,14 +41,12 @@ pub fn told(answer: &Value, started: Instant) -> Result<u8> {
     if answer["done"] != true {
         return Err(Error::failed(answer["why"].as_str().unwrap_or("the running sharelock did not sync").to_string()));
     }
-    let report = &answer["report"];
-    let text = |v: &Value| v.as_str().map(str::to_string);
-    let mut left = Left { named: false, again: report["again"] == true };
-    for p in report["problems"].as_array().into_iter().flatten() {
-        left.named |= p["note"] != true;
-        eprint!("{}", voice::problem_lines(text(&p["path"]), p["what"].as_str().unwrap_or_default(), text(&p["remedy"])));
+    let report = told::Report::read(&answer["report"]);
+    let left = Left { named: report.problems.iter().any(|p| !p.note), again: report.again };
+    for p in report.problems {
+        eprint!("{}", voice::problem_lines(p.path, &p.what, p.remedy));
     }
-    if let Some(e) = error_from(&answer["error"]).or_else(|| error_from(&report["stopped"])) {
+    if let Some(e) = error_from(&answer["error"]).or_else(|| report.stopped.as_ref().and_then(error_from)) {
         return Err(e);
     }
     let errors = answer["errors"].as_array().into_iter().flatten().filter_map(|e| error_from(&e["error"])).collect();
@@ -113,14 +111,20 @@ pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> 
 
 /// A report as `status` keeps it.
 pub fn report_json(report: &Report, device: &str) -> Value {
-    let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
+    let problem = |p: &Problem| told::Problem {
+        path: p.path.as_ref().map(ToString::to_string),
+        what: p.what.clone(),
+        remedy: p.remedy.clone(),
+        note: p.note,
+    };
     let stopped = report.brake.as_ref().map(|b| voice::brake(b, device));
-    let brake = stopped.as_ref().map(voice::error_text);
-    json!({"problems": problems, "brake": brake, "stopped": stopped.as_ref().map(error_json), "again": report.again})
-}
-
-fn problem_json(p: &Problem) -> Value {
-    json!({"path": p.path.as_ref().map(ToString::to_string), "what": p.what, "remedy": p.remedy, "note": p.note})
+    told::Report {
+        problems: report.problems.iter().map(problem).collect(),
+        brake: stopped.as_ref().map(voice::error_text),
+        stopped: stopped.as_ref().map(error_json),
+        again: report.again,
+    }
+    .json()
 }
 
 /// Paths of head that have a conflict copy.

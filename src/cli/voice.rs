@@ -3,8 +3,8 @@
 use crate::clock::date::{DAY, Date};
 use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Remedy};
-use crate::mirror::{Brake, Problem};
-use crate::path::RelPath;
+use crate::mirror::{Brake, Made, Problem};
+use crate::path::{RelPath, shell_word};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -98,15 +98,7 @@ pub fn iso(t: Time) -> String {
 
 /// A path of the share as a command line takes it.
 pub fn shell(path: &RelPath) -> String {
-    word(&path.to_string())
-}
-
-/// A text as one word of a command line.
-pub fn word(text: &str) -> String {
-    match text.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+,@%:".contains(&c)) && !text.is_empty() {
-        true => text.to_string(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
+    shell_word(&path.to_string())
 }
 
 /// Prints an error: `sharelock: what`, details, remedies.
@@ -132,7 +124,7 @@ fn remedies(all: &[Remedy], indent: &str) -> String {
 
 /// The brake's stop as an error.
 pub fn brake(b: &Brake, device: &str) -> Error {
-    let what = if b.sending { "on all devices" } else { "on this device" };
+    let what = if b.made == Made::Elsewhere { "on this device" } else { "on all devices" };
     let mut folders: Vec<String> = Vec::new();
     let mut rest = 0;
     for (i, (path, n)) in b.folders.iter().enumerate() {
@@ -149,17 +141,24 @@ pub fn brake(b: &Brake, device: &str) -> Error {
         format!("stopped before deleting {} of {} ({}) {what}", count(b.files), files(b.of), size(b.bytes)),
     )
     .detail(folders.join(", "));
-    match b.sending {
-        true => e
-            .detail(format!("they are gone or overwritten in ~/share on {device}. nothing was sent;"))
-            .detail("the other devices and the storage nodes still have them all")
-            .remedy("to bring them back here", "sharelock undo")
-            .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code)),
-        false => e
-            .detail("another device deleted or overwrote them; they are untouched in ~/share here")
-            .remedy("to bring them back everywhere", "sharelock undo")
-            .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code)),
-    }
+    let how = match (b.gone, b.files - b.gone) {
+        (_, 0) => "gone",
+        (0, _) => "overwritten",
+        _ => "gone or overwritten",
+    };
+    let from = if how == "gone" { "from" } else { "in" };
+    let since = b.since.map_or(String::new(), |t| format!(" since {}", time(t)));
+    let e = match b.made {
+        Made::InShare => e.detail(format!("they are {how} {from} ~/share on {device}{since}. nothing was sent;")),
+        Made::InSecure => e.detail(format!("they are {how} {from} ~/secure on {device}, and sharelock did not do that. nothing was sent;")),
+        Made::Elsewhere => e.detail("another device deleted or overwrote them; they are untouched in ~/share here"),
+    };
+    let (e, where_) = match b.made {
+        Made::Elsewhere => (e, "everywhere"),
+        _ => (e.detail("the other devices and the storage nodes still have them all"), "here"),
+    };
+    e.remedy(format!("to bring them back {where_}"), "sharelock undo")
+        .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code))
 }
 
 /// One problem as `status` shows it.

@@ -4,6 +4,7 @@
 //! the simulation can hold many of them in one thread.
 
 pub mod apply;
+pub mod behind;
 pub mod brake;
 pub mod commit;
 pub mod content;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod sealed;
 pub mod secure;
 pub mod stage;
+pub mod survey;
 pub mod versions;
 pub mod waiting;
 pub mod worktree;
@@ -131,13 +133,28 @@ pub struct Report {
     pub again: bool,
 }
 
+/// Where a change that the brake holds back was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// In this device's share: it would reach the vault, and so all devices.
+    InShare,
+    /// In this device's secure, by something else than sharelock: the same.
+    InSecure,
+    /// On another device: it would reach this device's share.
+    Elsewhere,
+}
+
 /// A change set that the brake holds back (DESIGN: it stops before sending and before applying).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brake {
-    /// True: this device's share would delete in the vault. False: the vault would delete or overwrite here.
-    pub sending: bool,
+    /// Where the change was made.
+    pub made: Made,
+    /// Since when the brake has stood for changes of the share, this or others; `None` for other changes.
+    pub since: Option<Time>,
     /// Files that would be deleted or overwritten.
     pub files: u64,
+    /// How many of them would be deleted.
+    pub gone: u64,
     /// Bytes of plaintext in them.
     pub bytes: u64,
     /// Files in the vault.

@@ -106,7 +106,7 @@ pub fn check_root<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R
 /// The report of a path that cannot be read.
 pub fn unreadable(path: RelPath, is_dir: bool, e: &Error) -> Problem {
     let denied = e.what().to_ascii_lowercase().contains("permission denied");
-    let remedy = format!("chmod u+r{} ~/share/{path}", if is_dir { "x" } else { "" });
+    let remedy = format!("chmod u+r{} ~/share/{}", if is_dir { "x" } else { "" }, crate::path::shell_word(&path.to_string()));
     let why = if denied { "permission denied".into() } else { e.to_string() };
     Problem { path: Some(path), what: format!("can't be read: {why}"), remedy: denied.then_some(remedy), note: false }
 }

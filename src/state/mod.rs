@@ -37,6 +37,9 @@ pub mod key {
     pub const PENDING: &str = "pending";
     /// Present if `Anc` and `Head` hold the same tree, place by place (so nothing needs to be merged).
     pub const EVEN: &str = "even";
+    /// Since when the brake stands for changes of the share, in seconds since 1970 (eight bytes, big-endian); absent while
+    /// it does not.
+    pub const BRAKE: &str = "brake";
 }
 
 /// What this disk showed of an entry right after our own read or write (MERGE 1, 'seen').

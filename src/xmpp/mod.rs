@@ -153,6 +153,8 @@ pub enum Event {
     Online {
         /// This device's full address.
         me: String,
+        /// How the line came to be encrypted.
+        tls: Tls,
     },
     /// The connection is gone, or cannot be had; the task tries again by itself. Said once until the next [`Event::Online`].
     Offline {

@@ -6,7 +6,7 @@
 mod node;
 
 use super::stanza::{self, CAPS, CLIENT, DISCO, PING, With, el};
-use super::{Command, Config, Event, Verb, chat, compat, notice};
+use super::{Command, Config, Event, Tls, Verb, chat, compat, notice};
 use data_encoding::BASE64;
 use jid::{BareJid, FullJid, Jid};
 use minidom::Element;
@@ -91,7 +91,7 @@ impl Session {
     }
 
     /// A connection is bound: presence, then the node's item, then what the server does not have yet.
-    pub fn begin(&mut self, me: FullJid) -> Out {
+    pub fn begin(&mut self, me: FullJid, tls: Tls) -> Out {
         self.own = me.to_bare();
         self.me = Some(me.clone());
         self.asked.clear();
@@ -101,7 +101,7 @@ impl Session {
         self.granted = false;
         self.unheard = self.config.people.clone();
         let mut out = Out::default();
-        out.events.push(Event::Online { me: me.to_string() });
+        out.events.push(Event::Online { me: me.to_string(), tls });
         let caps = el("c", CAPS, &[("hash", "sha-1"), ("node", CLIENT_NODE), ("ver", &self.version())]);
         let priority = el("priority", CLIENT, &[]).text_of(&self.config.priority.to_string());
         out.stanzas.push(el("presence", CLIENT, &[]).with(priority).with(caps));

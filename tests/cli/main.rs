@@ -80,7 +80,10 @@ fn versions_come_back() {
     }
     a.ok(["sync"]);
     let out = a.ok(["restore", "b.txt", "--at", "2"]);
-    assert!(out.contains("b.txt is the version of") && out.contains("the version that was there is number 4 in the log"), "{out}");
+    assert!(
+        out.contains("b.txt is the version of today ") && out.contains(" again (10 B)\nthe version that was there is number 4 in the log"),
+        "{out}"
+    );
     assert_eq!(a.read("b.txt"), "version 2\n");
     b.ok(["sync"]);
     assert_eq!(b.read("b.txt"), "version 2\n");
@@ -93,7 +96,7 @@ fn versions_come_back() {
     a.ok(["sync"]);
     assert!(a.ok(["log", "--deleted"]).contains("notes/todo.txt"));
     let out = a.ok(["restore", "notes"]);
-    assert!(out.starts_with("notes, deleted on alpha today"), "{out}");
+    assert!(out.starts_with("notes, deleted on alpha ") && out.contains(" s ago, is back: 1 file, 4 B\n"), "{out}");
     assert_eq!(a.read("notes/todo.txt"), "one\n");
     assert_eq!(a.ok(["cat", "notes/todo.txt"]), "one\n");
     assert_eq!(a.run(["restore", "b.txt", "--at", "99"]).code, 1);

@@ -1,8 +1,8 @@
 //! What people see and hear: status, chat, notifications.
 
 use super::*;
-use crate::agent::memo;
 use crate::agent::notices::Known;
+use crate::agent::told::{Doing, Heard, Peer, Problem, Report, Told};
 
 impl<Rm: Remote + Send + 'static> Agent<Rm> {
     // -- messages ----------------------------------------------------------------
@@ -29,7 +29,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             m.note(&event);
         }
         match event {
-            xmpp::Event::Online { me } => {
+            xmpp::Event::Online { me, .. } => {
                 log::info!("xmpp: online as {me}");
                 // What was said meanwhile was not heard.
                 self.schedule.ask_nodes();
@@ -80,7 +80,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     /// After a round: the other devices and people hear of it.
     #[cfg(feature = "xmpp")]
     pub(super) fn announce(&mut self, f: &mut Finished) {
-        let (Some(m), Some(facts)) = (&self.messages, &self.facts) else { return };
+        let (Some(m), Some(facts)) = (&mut self.messages, &self.facts) else { return };
         if let Some(notice) = f.notice.take() {
             m.publish(notice, facts.config.remotes.iter().map(|r| r.url.clone()).collect());
         }
@@ -95,7 +95,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     /// One line: how things stand, without the name of any file.
     #[cfg(feature = "xmpp")]
     pub(super) fn standing(&self) -> String {
-        let (files, problems) = (self.latest.vault.0, self.latest.report["problems"].as_array().map_or(0, Vec::len));
+        let (files, problems) = (self.latest.vault.0, Report::read(&self.latest.report).problems.len());
         let away: Vec<&str> = self.nodes.iter().filter(|(_, n)| n.error.is_some()).map(|(name, _)| name.as_str()).collect();
         let mut text = match (self.schedule.is_busy(), self.schedule.paused(), self.schedule.has_changes()) {
             (true, _, _) => "syncing".to_string(),
@@ -132,47 +132,50 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         false
     }
 
-    pub(super) fn status(&self) -> Value {
-        let state = match (&self.vault, self.schedule.is_busy(), self.schedule.paused()) {
-            (Vault::Broken(_), _, _) => "stopped",
-            (Vault::Lent(_) | Vault::Closing | Vault::Opening, _, _) => "lent",
-            (_, true, _) => "syncing",
-            (_, _, Some(_)) => "paused",
-            _ if self.schedule.has_changes() => "waiting",
-            _ => "idle",
+    /// How the agent does, for `status` and `doctor`.
+    pub(super) fn told(&self) -> Told {
+        let doing = match (&self.vault, self.schedule.is_busy(), self.schedule.paused()) {
+            (Vault::Broken(_), _, _) => Doing::Stopped,
+            (Vault::Lent(_) | Vault::Closing | Vault::Opening, _, _) => Doing::Lent,
+            (_, true, _) => Doing::Syncing,
+            (_, _, Some(_)) => Doing::Paused,
+            _ if self.schedule.has_changes() => Doing::Waiting,
+            _ => Doing::Idle,
         };
-        let paused_until = self.schedule.paused().flatten().map(|t| System.now().s + (t.saturating_sub(self.now()) / 1000) as i64);
-        let devices: Vec<Value> =
-            self.others().map(|(d, online)| json!({"name": d.name, "online": online, "last_seen": d.changed})).collect();
-        let nodes: BTreeMap<&String, Value> =
-            self.nodes.iter().map(|(name, n)| (name, memo::heard(n.success.map(|t| t.s), n.error.as_ref()))).collect();
-        let mut problems: Vec<Value> = self.watching.problems();
+        let until = |t: u64| Time { s: System.now().s + (t.saturating_sub(self.now()) / 1000) as i64, ns: 0 };
+        let mut problems: Vec<Problem> = self.watching.problems();
         if let Vault::Broken(why) = &self.vault {
-            problems.push(json!({"path": null, "what": why, "remedy": null}));
+            problems.push(Problem::of(why, None));
         }
         if let Some(e) = &self.latest.error {
-            problems.push(json!({"path": null, "what": e.to_string(), "remedy": e.remedies().first().map(|r| &r.command)}));
+            problems.push(Problem::of(e.to_string(), e.remedies().first().map(|r| r.command.as_str())));
         }
         #[cfg(feature = "xmpp")]
         {
             problems.extend(self.messages.as_ref().and_then(Messages::problem));
-            problems.extend(self.no_account.as_ref().map(|e| json!({"path": null, "what": format!("xmpp: {e}"), "remedy": null})));
+            problems.extend(self.no_account.as_ref().map(|e| Problem::of(format!("xmpp: {e}"), None)));
         }
         for (device, height) in &self.latest.withheld {
             let name = self.devices.get(device).map_or("a device", |d| d.name.as_str());
             let what = format!("{name} has stored change {height}, and no storage node shows it since: a node holds it back, or went back");
-            problems.push(json!({"path": null, "what": what, "remedy": "sharelock doctor"}));
+            problems.push(Problem::of(what, Some("sharelock doctor")));
         }
         #[cfg(feature = "xmpp")]
-        let xmpp = self.messages.as_ref().map(Messages::state);
+        let xmpp = self.messages.as_ref().map(Messages::account);
         #[cfg(not(feature = "xmpp"))]
-        let xmpp = Value::Null;
-        json!({
-            "xmpp": xmpp,
-            "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
-            "state": state, "paused_until": paused_until, "nodes": nodes, "devices": devices, "problems": problems,
-            "watch": self.watching.state(),
-        })
+        let xmpp = None;
+        let peer = |(d, online): (&Known, bool)| Peer { name: d.name.clone(), online, seen: Time { s: d.changed, ns: 0 } };
+        Told {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            doing,
+            paused_until: self.schedule.paused().flatten().map(until),
+            nodes: self.nodes.iter().map(|(name, n)| (name.clone(), Heard::now(n.success, n.error.as_ref()))).collect(),
+            devices: self.others().map(peer).collect(),
+            problems,
+            watch: self.watching.state(),
+            xmpp,
+        }
     }
 
     /// Tells a person what is new and needs one.
@@ -182,7 +185,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         for path in &self.conflicts {
             now.insert(format!("{path} was changed on two devices at once; both versions are kept"));
         }
-        if let Some(brake) = self.latest.report["brake"].as_str() {
+        if let Some(brake) = Report::read(&self.latest.report).brake {
             now.extend(brake.lines().next().map(str::to_string));
         }
         for (name, n) in &self.nodes {
@@ -197,7 +200,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             now.insert(why.clone());
         }
         #[cfg(feature = "xmpp")]
-        now.extend(self.messages.as_ref().and_then(Messages::problem).and_then(|p| p["what"].as_str().map(str::to_string)));
+        now.extend(self.messages.as_ref().and_then(Messages::problem).map(|p| p.what));
         let news = self.notifier.news(now);
         #[cfg(feature = "xmpp")]
         if let Some(m) = self.messages.as_ref().filter(|_| !news.is_empty() && facts.config.notify.contains(&Notify::Xmpp)) {

@@ -10,7 +10,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         };
         match r.ask {
             Ask::Status => {
-                let mut status = self.status();
+                let mut status = self.told().json();
                 status["done"] = json!(true);
                 done(&r, status);
             }

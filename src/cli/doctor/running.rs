@@ -1,6 +1,7 @@
 //! What `doctor` says of what runs, or would: the agent, the watching of folders, XMPP, lingering, and the clock.
 
 use super::{Findings, Grade};
+use crate::agent::told::{Account, Doing, Told, Watched};
 use crate::agent::{Folder, watching};
 use crate::cli::places::Places;
 use crate::cli::{run, service, voice};
@@ -11,7 +12,6 @@ use crate::git::store::{Store, dir_at};
 use crate::git::{Type, limit, object};
 use crate::mirror::secure::MAIN;
 use crate::watch::{self, Watcher};
-use serde_json::Value;
 use std::path::Path;
 
 const START: &str = "sharelock run --daemon";
@@ -20,7 +20,7 @@ const RESTART: &str = "sharelock stop && sharelock run --daemon";
 /// The agent of a vault.
 pub enum Agent {
     /// What it says.
-    Says(Value),
+    Says(Told),
     /// It holds its lock, and does not answer: stopped, or stuck.
     Silent,
     /// There is none.
@@ -31,7 +31,7 @@ impl Agent {
     /// Asks it.
     pub fn ask(places: &Places) -> Agent {
         match run::status_of_agent(places) {
-            Some(v) => Agent::Says(v),
+            Some(told) => Agent::Says(told),
             None if run::alone(places).is_ok_and(|lock| lock.is_none()) => Agent::Silent,
             None => Agent::None,
         }
@@ -46,7 +46,7 @@ impl Agent {
 pub fn look(places: &Places, config: &Config, agent: &Agent, secure: Option<&Disk>, f: &mut Findings) {
     about_agent(agent, f);
     match agent {
-        Agent::Says(a) => watched(&of_agent(a, places), f),
+        Agent::Says(a) => watched(&a.watch.iter().map(|w| Side::read(w, places)).collect::<Vec<_>>(), f),
         Agent::None => watched(&tried(places, config, f), f),
         Agent::Silent => {}
     }
@@ -67,17 +67,16 @@ fn about_agent(agent: &Agent, f: &mut Findings) {
         Agent::Silent => return f.bad(Grade::Fail, "sharelock runs here, but does not answer: end its process, and start it again", START),
         Agent::None => return f.bad(Grade::Warn, "sharelock is not running: files are in sync after `sharelock sync` only", START),
     };
-    let version = a["version"].as_str().unwrap_or_default();
-    match a["state"].as_str() {
-        Some("stopped") => {
-            let why = a["problems"].as_array().into_iter().flatten().find_map(|p| p["what"].as_str()).unwrap_or("see its log");
+    match a.doing {
+        Doing::Stopped => {
+            let why = a.problems.first().map_or("see its log", |p| &p.what);
             f.bad(Grade::Fail, format!("sharelock runs, but does nothing: {why}"), RESTART);
         }
-        Some("paused") => f.bad(Grade::Warn, "sharelock is paused: changes are noted, and sent later", "sharelock resume"),
-        _ if version != own => {
-            f.bad(Grade::Warn, format!("the running sharelock is version {version}, this one is {own}"), RESTART);
+        Doing::Paused => f.bad(Grade::Warn, "sharelock is paused: changes are noted, and sent later", "sharelock resume"),
+        _ if a.version != own => {
+            f.bad(Grade::Warn, format!("the running sharelock is version {}, this one is {own}", a.version), RESTART);
         }
-        _ => f.ok(format!("sharelock is running (process {})", a["pid"])),
+        _ => f.ok(format!("sharelock is running (process {})", a.pid)),
     }
 }
 
@@ -94,18 +93,9 @@ struct Side {
 
 impl Side {
     /// From what [`watching::told`] says.
-    fn read(v: &Value, places: &Places) -> Option<Side> {
-        Some(Side {
-            folder: places.short(Path::new(v["folder"].as_str()?)),
-            by: v["by"].as_str()?.to_string(),
-            watched: v["watched"].as_u64()?,
-            polled: v["polled"].as_u64()?,
-        })
+    fn read(w: &Watched, places: &Places) -> Side {
+        Side { folder: places.short(Path::new(&w.folder)), by: w.by.clone(), watched: w.watched, polled: w.polled }
     }
-}
-
-fn of_agent(agent: &Value, places: &Places) -> Vec<Side> {
-    agent["watch"].as_array().into_iter().flatten().filter_map(|v| Side::read(v, places)).collect()
 }
 
 /// Without an agent the folders are watched for a moment, both at once: only that tells what the kernel grants.
@@ -114,7 +104,7 @@ fn tried(places: &Places, config: &Config, f: &mut Findings) -> Vec<Side> {
     for (path, folder) in [(&config.share, Folder::Share), (&config.secure, Folder::Secure)] {
         match Watcher::new(path, config.watch, watch::POLL, watching::skip(folder)) {
             Ok(w) => {
-                sides.extend(Side::read(&watching::told(path, &w.state()), places));
+                sides.push(Side::read(&watching::told(path, &w.state()), places));
                 held.push(w);
             }
             // That it is not there was said above.
@@ -166,17 +156,25 @@ fn connection(jid: &str, agent: &Agent, f: &mut Findings) {
         Agent::Silent => return,
         Agent::None => return f.bad(Grade::Warn, format!("xmpp: {jid} was not tried, sharelock is not running"), START),
     };
-    let problem = a["problems"].as_array().into_iter().flatten().find(|p| p["what"].as_str().is_some_and(|w| w.starts_with("xmpp: ")));
-    let line = &a["xmpp"];
-    let why = line["why"].as_str().unwrap_or("it does not say why");
-    match (line["jid"].as_str() == Some(jid), line["state"].as_str(), problem) {
-        (true, Some("online"), _) => f.ok(format!("xmpp: {jid} is online")),
-        (true, Some("offline"), _) => f.bad(Grade::Warn, format!("xmpp: {jid} is offline and tries again by itself: {why}"), ""),
-        (true, Some("connecting"), _) => f.bad(Grade::Warn, format!("xmpp: {jid} is not online yet"), "sharelock doctor"),
-        (_, _, Some(p)) => {
-            f.bad(Grade::Fail, p["what"].as_str().unwrap_or_default(), p["remedy"].as_str().unwrap_or_default());
-        }
+    let problem = a.problems.iter().find(|p| p.what.starts_with("xmpp: "));
+    let none = Account::default();
+    let line = a.xmpp.as_ref().unwrap_or(&none);
+    let why = line.why.as_deref().unwrap_or("it does not say why");
+    match (line.jid == jid, line.state.as_str(), problem) {
+        (true, "online", _) => f.ok(format!("xmpp: {jid} by {}{}", line.tls.as_deref().unwrap_or("TLS"), notices(line.notice_ms))),
+        (true, "offline", _) => f.bad(Grade::Warn, format!("xmpp: {jid} is offline and tries again by itself: {why}"), ""),
+        (true, "connecting", _) => f.bad(Grade::Warn, format!("xmpp: {jid} is not online yet"), "sharelock doctor"),
+        (_, _, Some(p)) => f.bad(Grade::Fail, &p.what, p.remedy.as_deref().unwrap_or_default()),
         _ => f.bad(Grade::Warn, format!("xmpp: the running sharelock does not know {jid}, it began before"), RESTART),
+    }
+}
+
+/// How long notices take, as the last one of this device's own came back from the server.
+#[cfg(feature = "xmpp")]
+fn notices(ms: Option<u64>) -> String {
+    match ms {
+        None => ", no notice was sent yet".into(),
+        Some(ms) => format!(", notices arrive in {:.1} s", (ms.max(50) as f64) / 1000.0),
     }
 }
 
@@ -207,7 +205,7 @@ fn about_clock(now: Time, newest: Time, f: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::agent::told::Problem;
 
     /// One line a finding: grade, text, remedy.
     fn said(look: impl FnOnce(&mut Findings)) -> Vec<(char, String, String)> {
@@ -255,15 +253,29 @@ mod tests {
         }
     }
 
+    fn agent(doing: Doing, version: &str, problems: &[(&str, Option<&str>)], xmpp: Option<Account>) -> Agent {
+        Agent::Says(Told {
+            pid: 7,
+            version: version.into(),
+            doing,
+            paused_until: None,
+            nodes: Default::default(),
+            devices: Vec::new(),
+            problems: problems.iter().map(|(what, remedy)| Problem::of(*what, *remedy)).collect(),
+            watch: Vec::new(),
+            xmpp,
+        })
+    }
+
     #[test]
     fn an_agent_that_does_not_do_its_work() {
-        let say = |v: Value| said(|f| about_agent(&Agent::Says(v), f)).remove(0);
         let now = env!("CARGO_PKG_VERSION");
-        assert_eq!(say(json!({"pid": 7, "version": now, "state": "idle"})), ('o', "sharelock is running (process 7)".into(), "".into()));
-        let (grade, what, remedy) = say(json!({"pid": 7, "version": "0.0.1", "state": "idle"}));
+        let say = |doing, version, problems: &[_]| said(|f| about_agent(&agent(doing, version, problems, None), f)).remove(0);
+        assert_eq!(say(Doing::Idle, now, &[]), ('o', "sharelock is running (process 7)".into(), "".into()));
+        let (grade, what, remedy) = say(Doing::Idle, "0.0.1", &[]);
         assert!(grade == 'w' && what.contains("version 0.0.1") && remedy == RESTART, "{what}");
-        assert_eq!(say(json!({"version": now, "state": "paused"})).2, "sharelock resume");
-        let broken = say(json!({"version": now, "state": "stopped", "problems": [{"what": "the disk is gone"}]}));
+        assert_eq!(say(Doing::Paused, now, &[]).2, "sharelock resume");
+        let broken = say(Doing::Stopped, now, &[("the disk is gone", None)]);
         assert_eq!((broken.0, broken.1.as_str()), ('f', "sharelock runs, but does nothing: the disk is gone"));
         assert_eq!(said(|f| about_agent(&Agent::None, f))[0].2, START);
         assert_eq!(said(|f| about_agent(&Agent::Silent, f))[0].0, 'f');
@@ -272,19 +284,28 @@ mod tests {
     #[test]
     #[cfg(feature = "xmpp")]
     fn how_the_account_does() {
-        let say = |v: Value| said(|f| connection("me@d", &Agent::Says(v), f)).remove(0);
-        let line = |state: &str, why: Option<&str>| json!({"jid": "me@d", "state": state, "why": why});
-        assert_eq!(say(json!({"xmpp": line("online", None)})), ('o', "xmpp: me@d is online".into(), "".into()));
-        let offline = say(json!({"xmpp": line("offline", Some("no route"))}));
+        let say = |xmpp, problems: &[_]| said(|f| connection("me@d", &agent(Doing::Idle, "1", problems, xmpp), f)).remove(0);
+        let line = |jid: &str, state: &str, why: Option<&str>| {
+            Some(Account { jid: jid.into(), state: state.into(), why: why.map(str::to_string), ..Account::default() })
+        };
+        let online = |tls: &str, notice_ms| Some(Account { tls: Some(tls.into()), notice_ms, ..line("me@d", "online", None).unwrap() });
+        for (tls, ms, want) in [
+            ("STARTTLS", Some(204), "xmpp: me@d by STARTTLS, notices arrive in 0.2 s"),
+            ("direct TLS", Some(1), "xmpp: me@d by direct TLS, notices arrive in 0.1 s"),
+            ("STARTTLS", None, "xmpp: me@d by STARTTLS, no notice was sent yet"),
+        ] {
+            assert_eq!(say(online(tls, ms), &[]), ('o', want.into(), "".into()));
+        }
+        let offline = say(line("me@d", "offline", Some("no route")), &[]);
         assert_eq!(offline, ('w', "xmpp: me@d is offline and tries again by itself: no route".into(), "".into()));
-        assert_eq!(say(json!({"xmpp": line("connecting", None)})).0, 'w');
-        let problems = json!([{"what": "3 folders"}, {"what": "xmpp: wrong password. later", "remedy": "mend it"}]);
-        let refused = say(json!({"xmpp": line("refused", Some("wrong password")), "problems": problems}));
+        assert_eq!(say(line("me@d", "connecting", None), &[]).0, 'w');
+        let problems = [("3 folders", None), ("xmpp: wrong password. later", Some("mend it"))];
+        let refused = say(line("me@d", "refused", Some("wrong password")), &problems);
         assert_eq!(refused, ('f', "xmpp: wrong password. later".into(), "mend it".into()));
-        let none = say(json!({"xmpp": null, "problems": [{"what": "xmpp: xmpp.password_command failed", "remedy": null}]}));
+        let none = say(None, &[("xmpp: xmpp.password_command failed", None)]);
         assert_eq!((none.0, none.1.as_str()), ('f', "xmpp: xmpp.password_command failed"));
-        assert_eq!(say(json!({"xmpp": null, "problems": []})).2, RESTART);
-        assert_eq!(say(json!({"xmpp": {"jid": "old@d", "state": "online"}, "problems": []})).2, RESTART);
+        assert_eq!(say(None, &[]).2, RESTART);
+        assert_eq!(say(line("old@d", "online", None), &[]).2, RESTART);
         assert_eq!(said(|f| connection("me@d", &Agent::None, f))[0].1, "xmpp: me@d was not tried, sharelock is not running");
     }
 

@@ -35,6 +35,7 @@ const PLACES: usize = 8;
 pub(super) struct Connected {
     pub(super) io: TlsStream<TcpStream>,
     pub(super) stream: Stream,
+    pub(super) tls: Tls,
     /// What the server sent with the last bytes of the login.
     pub(super) first: Vec<Happening>,
 }
@@ -130,7 +131,7 @@ async fn at(config: &Config, domain: &str, resource: &str, place: &Place) -> Res
         stream.secured(exporter(&io));
         let first = exchange(&mut io, &mut stream).await?;
         match first.first() {
-            Some(Happening::Bound(_)) => Ok(Connected { io, stream, first }),
+            Some(Happening::Bound(_)) => Ok(Connected { io, stream, tls: place.tls, first }),
             _ => Err(Trouble::broken("the XMPP server ended the connection")),
         }
     };

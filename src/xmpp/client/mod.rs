@@ -201,7 +201,7 @@ impl Life {
                 let out = match h {
                     Happening::Bound(me) => {
                         self.told = Told::Online;
-                        let mut out = self.session.begin(me);
+                        let mut out = self.session.begin(me, c.tls);
                         for held in self.held.drain(..) {
                             out.stanzas.extend(self.session.command(held).stanzas);
                         }

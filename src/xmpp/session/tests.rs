@@ -15,7 +15,7 @@ fn config() -> Config {
 
 fn session(config: Config) -> Session {
     let mut s = Session::new(config);
-    s.begin(FullJid::new("me@d/here").unwrap());
+    s.begin(FullJid::new("me@d/here").unwrap(), Tls::Start);
     s
 }
 
@@ -70,11 +70,12 @@ fn a_notice_is_published_again_until_the_server_has_it() {
     s.command(Command::Publish(vec![2]));
     s.end();
     s.command(Command::Publish(vec![3]));
-    let again: String = s.begin(FullJid::new("me@d/here").unwrap()).stanzas.iter().map(|e| String::from_utf8(bytes(e)).unwrap()).collect();
+    let again: String =
+        s.begin(FullJid::new("me@d/here").unwrap(), Tls::Start).stanzas.iter().map(|e| String::from_utf8(bytes(e)).unwrap()).collect();
     assert!(again.contains("Aw==") && !again.contains("Ag=="), "{again}");
     let id = s.carried_by.clone();
     take(&mut s, &format!("<iq type='result' id='{id}'/>"));
-    let later = s.begin(FullJid::new("me@d/here").unwrap()).stanzas;
+    let later = s.begin(FullJid::new("me@d/here").unwrap(), Tls::Start).stanzas;
     assert!(!later.iter().any(|e| String::from_utf8(bytes(e)).unwrap().contains("publish")));
 }
 
@@ -182,7 +183,7 @@ fn the_version_is_that_of_xep_0115() {
 fn people_are_told_and_old_clients_understood() {
     let mut s = Session::new(Config { compat: true, ..config() });
     let greeting: String = s
-        .begin(FullJid::new("me@d/AutosyncJabberBot on box").unwrap())
+        .begin(FullJid::new("me@d/AutosyncJabberBot on box").unwrap(), Tls::Start)
         .stanzas
         .iter()
         .map(|e| String::from_utf8(bytes(e)).unwrap())
@@ -212,7 +213,7 @@ fn people_who_share_the_vault_are_let_in_and_heard() {
     let mut s = Session::new(Config { people: vec![bob.clone()], priority: 0, ..config() });
     let said = |out: Vec<Element>| -> String { out.iter().map(|e| String::from_utf8(bytes(e)).unwrap()).collect() };
     // Asked at once: s1 is the own item, s2 the subscription.
-    let begun = said(s.begin(FullJid::new("me@d/here").unwrap()).stanzas);
+    let begun = said(s.begin(FullJid::new("me@d/here").unwrap(), Tls::Start).stanzas);
     assert!(begun.contains("<subscribe ") && begun.contains("to='bob@e'") && begun.contains("jid='me@d'"), "{begun}");
     // Bob's server may take its time; that says nothing about our own link.
     assert!(s.waits(), "the own item");
@@ -248,7 +249,7 @@ fn people_who_share_the_vault_are_let_in_and_heard() {
     assert_eq!(take(&mut s, &pushed("from='bob@e/x'", "BQY=")).1, []);
     // At negative priority the account's address would not do.
     let mut low = Session::new(Config { people: vec![bob], ..config() });
-    assert!(said(low.begin(FullJid::new("me@d/here").unwrap()).stanzas).contains("jid='me@d/here'"));
+    assert!(said(low.begin(FullJid::new("me@d/here").unwrap(), Tls::Start).stanzas).contains("jid='me@d/here'"));
     // That does not let him command.
     assert_eq!(take(&mut s, "<message from='bob@e/x' type='chat'><body>pause</body></message>"), (String::new(), vec![]));
 }
