@@ -91,6 +91,11 @@ fn a_notice_brings_an_edit_across_and_each_knows_the_others() {
     let json = a.status();
     let gamma = json["devices"].as_array().unwrap().iter().find(|d| d["name"] == "gamma").unwrap().clone();
     assert_eq!(gamma["online"], true, "{json:#}");
+    // How long a notice takes, alpha knows from its own.
+    wait_for("the way of a notice", || a.status()["agent"]["xmpp"]["notice_ms"].is_number());
+    assert_eq!(a.status()["agent"]["xmpp"]["tls"], "STARTTLS");
+    let doctor = a.run(["doctor"]).out;
+    assert!(doctor.contains("ok    xmpp: alice@xmpp.test by STARTTLS, notices arrive in 0."), "{doctor}");
     drop(agents);
     for home in [a, b, c] {
         home.ok(["sync"]);

@@ -30,8 +30,8 @@ pub struct Messages {
     line: Line,
     /// Resources of the account's other devices that are online.
     online: Vec<String>,
-    /// This device's newest notice, if it was sent over a line that stood and has not come back yet.
-    under_way: Option<(Vec<u8>, Instant)>,
+    /// When this device's newest notice was sent, if over a line that stood, and if it has not come back yet.
+    under_way: Option<Instant>,
     /// How long the last one took to the server and back: other devices hear it as fast, and no two clocks are compared.
     took: Option<Duration>,
 }
@@ -64,11 +64,7 @@ impl Messages {
             xmpp::Event::Offline { why } => self.lost(Line::Offline(why.clone())),
             xmpp::Event::Refused { why, remedy } => self.lost(Line::Refused(why.clone(), remedy.clone())),
             xmpp::Event::Devices(resources) => self.online.clone_from(resources),
-            xmpp::Event::Notice(sealed) => {
-                if let Some((_, sent)) = self.under_way.take_if(|(own, _)| own == sealed) {
-                    self.took = Some(sent.elapsed());
-                }
-            }
+            xmpp::Event::Echo => self.took = self.under_way.take().map(|sent| sent.elapsed()).or(self.took),
             _ => {}
         }
     }
@@ -86,9 +82,8 @@ impl Messages {
 
     /// The other devices hear that there is something new; old clients too, by the nodes' URLs.
     pub fn publish(&mut self, notice: String, urls: Vec<String>) {
-        let notice = notice.into_bytes();
-        self.under_way = matches!(self.line, Line::Online(_)).then(|| (notice.clone(), Instant::now()));
-        self.send(Command::Publish(notice));
+        self.under_way = matches!(self.line, Line::Online(_)).then(Instant::now);
+        self.send(Command::Publish(notice.into_bytes()));
         self.send(Command::Pushed { urls });
     }
 

@@ -1,23 +1,21 @@
 //! `doctor`: what is wrong, and the command that mends it.
 
 mod running;
+mod stored;
 
 use super::args::Doctor;
 use super::open::{self, key};
 use super::places::{self, Places};
-use super::{nodes, voice};
+use super::voice;
 use crate::crypt::keyfile;
 use crate::error::Result;
 use crate::files::real::Disk;
 use crate::files::{Files, Kind};
-use crate::git::Remote;
-use crate::mirror::progress::Progress;
 use crate::mirror::scan;
-use crate::mirror::secure::MAIN;
 use crate::state::State;
 use crate::state::db::Db;
+use crate::watch;
 use serde_json::json;
-use std::path::Path;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,7 +110,12 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
                     "",
                 );
             } else {
-                f.ok(format!("share and secure are apart, {} free", voice::size(free)));
+                let (mut on, other) = (watch::file_system(&config.share), watch::file_system(&config.secure));
+                if let Some(other) = other.filter(|o| on.as_ref() != Some(o)) {
+                    on = Some(on.map_or(other.clone(), |on| format!("{on} and {other}")));
+                }
+                let on = on.map_or(String::new(), |on| format!(" on {on},"));
+                f.ok(format!("share and secure are apart,{on} {} free", voice::size(free)));
             }
             match crate::git::store::read_small(share, &share.root(), scan::ROOT_FILE, 256) {
                 Ok(Some(_)) => {}
@@ -152,17 +155,7 @@ fn look(places: &Places, config: &crate::config::Config, f: &mut Findings) {
         f.bad(Grade::Warn, "no storage node yet: everything is on this device only", "sharelock remote add --create NAME URL");
     }
     for r in &config.remotes {
-        let checked = nodes::open(r, places, &Progress::default()).and_then(|mut n| n.remote.refs().map(|refs| (n, refs)));
-        match checked {
-            Ok((node, refs)) if refs.contains_key(MAIN) => {
-                f.ok(format!("{}: {} answers", r.name, node.place));
-                if let Some(path) = node.remote.local() {
-                    head_of(&r.name, path, f);
-                }
-            }
-            Ok((node, _)) => f.bad(Grade::Warn, format!("{}: {} is empty", r.name, node.place), "sharelock sync"),
-            Err(e) => f.bad(Grade::Fail, format!("{}: {e}", r.name), e.remedies().first().map_or(String::new(), |r| r.command.clone())),
-        }
+        stored::look(r, places, f);
     }
     running::look(places, config, &agent, secure.as_ref().ok(), f);
 }
@@ -172,21 +165,6 @@ fn folded(command: &str) -> String {
     match command.split_once(" | ") {
         Some((first, rest)) if command.len() > 64 => format!("{first} | \\\n            {rest}"),
         _ => command.to_string(),
-    }
-}
-
-/// A stock clone of a node whose HEAD names another branch comes out empty.
-fn head_of(name: &str, path: &Path, f: &mut Findings) {
-    let head = std::fs::read_to_string(path.join("HEAD")).unwrap_or_default();
-    if !head.is_empty() && head.trim() != "ref: refs/heads/main" {
-        f.bad(
-            Grade::Warn,
-            format!(
-                "{name}: a plain `git clone` would come out empty (its HEAD names {})",
-                head.trim().rsplit('/').next().unwrap_or("another branch")
-            ),
-            format!("git --git-dir={} symbolic-ref HEAD refs/heads/main", path.display()),
-        );
     }
 }
 

@@ -215,6 +215,15 @@ impl PackSource for CountedPack<'_> {
 }
 
 impl Node {
+    /// One that is a server.
+    #[cfg(feature = "ssh")]
+    pub fn server(&mut self) -> Option<&mut crate::ssh::remote::SshRemote> {
+        match &mut self.kind {
+            Which::Local(..) => None,
+            Which::Ssh(remote) => Some(remote),
+        }
+    }
+
     /// The path of one that is a directory.
     pub fn local(&self) -> Option<&Path> {
         match &self.kind {

@@ -27,7 +27,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -287,7 +287,10 @@ pub fn resume(places: &Places) -> Result<u8> {
 pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
     let began = Instant::now();
     let mut client = agent(places)?;
+    // Before it is asked: soon after there is less to be sent.
+    let waits = super::status::to_send(places).unwrap_or(0);
     client.ask(Ask::Wait)?;
+    let mut line = Announced::begin(waits);
     let deadline = a.timeout.map(|s| began + Duration::from_secs(s));
     let mut away = String::new();
     loop {
@@ -304,6 +307,7 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
             let secs = began.elapsed().as_secs_f64();
             let away = names("away");
             let but = if away.is_empty() { String::new() } else { format!(" ({away} is away)") };
+            line.open = false;
             println!("stored on {}{but}. you can close the lid ({secs:.1} s)", names("stored"));
             return Ok(0);
         }
@@ -314,8 +318,35 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
         if away.is_empty() {
             away = names("away");
             if !away.is_empty() {
+                line.open = false;
                 eprintln!("{away} does not answer, waiting ...");
             }
+        }
+    }
+}
+
+/// `3 files to send ... `, which the result follows on the same line of a terminal.
+struct Announced {
+    open: bool,
+}
+
+impl Announced {
+    fn begin(files: u64) -> Announced {
+        let open = files > 0 && std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+        match (files, open) {
+            (0, _) => {}
+            (_, true) => eprint!("{} to send ... ", voice::files(files)),
+            (_, false) => eprintln!("{} to send ...", voice::files(files)),
+        }
+        Announced { open }
+    }
+}
+
+impl Drop for Announced {
+    /// Whatever comes instead of a result begins a line of its own.
+    fn drop(&mut self) {
+        if self.open {
+            eprint!("\n");
         }
     }
 }

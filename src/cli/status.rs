@@ -34,6 +34,14 @@ pub fn run(places: &Places, args: &Status) -> Result<u8> {
     Ok(if args.check { standing.code() } else { 0 })
 }
 
+/// Files that wait to be sent, as far as the disk alone tells.
+pub fn to_send(places: &Places) -> Result<u64> {
+    let config = open::config(places)?;
+    let share = Disk::open_unprobed(&config.share).map_err(|e| unopened(e, &config.share, places))?;
+    let state = Db::open(&places.state_dir.join("state.db"))?;
+    Ok(scan::unsent(&share, &state, &config.ignore)?.len() as u64)
+}
+
 /// A storage node.
 struct Node {
     name: String,

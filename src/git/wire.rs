@@ -30,7 +30,20 @@ const WORDS: usize = 2048;
 pub struct Advertisement {
     /// Refs by full name; without `HEAD`, peeled tags and `.have` lines.
     pub refs: BTreeMap<String, Oid>,
+    /// HEAD is shown: it names something that is there.
+    head: bool,
     capabilities: Vec<String>,
+}
+
+/// What HEAD of a repository names, as far as its advertisement tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head<'a> {
+    /// This ref.
+    Names(&'a str),
+    /// Something that is there; an old git does not say what.
+    There,
+    /// A branch that is not there: a plain clone comes out empty.
+    Missing,
 }
 
 impl Advertisement {
@@ -45,6 +58,16 @@ impl Advertisement {
             let rest = c.strip_prefix(name)?;
             if rest.is_empty() { Some("") } else { rest.strip_prefix('=') }
         })
+    }
+
+    /// What HEAD names (gitprotocol-capabilities(5), `symref`).
+    pub fn head(&self) -> Head<'_> {
+        let names = self.capabilities.iter().find_map(|c| c.strip_prefix("symref=HEAD:"));
+        match (names, self.head) {
+            (Some(name), _) => Head::Names(name),
+            (None, true) => Head::There,
+            (None, false) => Head::Missing,
+        }
     }
 
     /// The capabilities that we ask for, of those in `wanted` that the server has, with our name.
@@ -128,7 +151,8 @@ impl Advertisement {
         };
         match name {
             b"capabilities^{}" if first && oid == Oid::ZERO => {}
-            b"HEAD" | b".have" => {}
+            b"HEAD" => self.head = true,
+            b".have" => {}
             _ if name.ends_with(b"^{}") => {}
             _ => {
                 // A name that is not UTF-8 is none of ours; refs are only looked up by name.

@@ -14,17 +14,19 @@ use zeroize::Zeroizing;
 
 /// What has become of one try.
 enum Tried {
-    In,
+    /// With this key, as it is shown.
+    In(String),
     Refused,
 }
 
 /// Tries what there is, in this order: this device's own key (it exists only because no other was accepted), the
-/// agent's keys (those that the configuration names first), then key files.
-pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Result<()> {
+/// agent's keys (those that the configuration names first), then key files. Gives the key that was taken; `None` if the
+/// server asks for none.
+pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn Ask) -> Result<Option<String>> {
     if let Err(e) = session.auth_methods(&t.user) {
         // A server that lets in without a key says so by an error.
         if session.authenticated() {
-            return Ok(());
+            return Ok(None);
         }
         if session::is_broken(&e) {
             return Err(unreachable(&t.host, e.message()));
@@ -38,22 +40,22 @@ pub(super) fn log_in(session: &Session, t: &Target, s: &Settings, ask: &mut dyn 
     let (answer, confirm) = (Duration::from_secs(s.connect_timeout), Duration::from_secs(s.idle_timeout));
     let mut l = LogIn { session, t, tried: Vec::new(), done: Vec::new(), hung_up: false, answer, confirm };
     let all = |l: &mut LogIn<'_>, ask: &mut dyn Ask| -> Result<Tried> {
-        if let Tried::In = l.file(&s.own_key, ask)? {
-            return Ok(Tried::In);
+        if let Tried::In(key) = l.file(&s.own_key, ask)? {
+            return Ok(Tried::In(key));
         }
         let only = t.config.identities_only.unwrap_or(false);
-        if let Tried::In = l.agent(&files, only)? {
-            return Ok(Tried::In);
+        if let Tried::In(key) = l.agent(&files, only)? {
+            return Ok(Tried::In(key));
         }
         for file in &files {
-            if let Tried::In = l.file(file, ask)? {
-                return Ok(Tried::In);
+            if let Tried::In(key) = l.file(file, ask)? {
+                return Ok(Tried::In(key));
             }
         }
         Ok(Tried::Refused)
     };
     match all(&mut l, ask) {
-        Ok(Tried::In) => return Ok(()),
+        Ok(Tried::In(key)) => return Ok(Some(key)),
         Ok(Tried::Refused) => {}
         // A server hangs up after some keys that it does not take (MaxAuthTries).
         Err(_) if l.hung_up && l.tried.len() >= 2 => {}
@@ -158,7 +160,7 @@ impl LogIn<'_> {
         };
         self.done.extend(public_key(file));
         match self.session.userauth_pubkey_memory(&self.t.user, None, &text, pass.as_ref().map(|p| p.as_str())) {
-            Ok(()) => Ok(Tried::In),
+            Ok(()) => Ok(Tried::In(shown)),
             Err(e) => {
                 self.tried.push(shown);
                 self.still_there(&e)?;
@@ -209,10 +211,11 @@ fn try_agent(
             continue;
         }
         done.push(id.blob().to_vec());
+        let shown = format!("agent ({})", printable(id.comment().as_bytes()));
         match agent.userauth(user, &id) {
-            Ok(()) => return Ok(Tried::In),
+            Ok(()) => return Ok(Tried::In(shown)),
             Err(e) => {
-                tried.push(format!("agent ({})", printable(id.comment().as_bytes())));
+                tried.push(shown);
                 if session::is_broken(&e) {
                     return Err(e);
                 }

@@ -4,11 +4,25 @@ use super::key;
 use super::session::{self, Ask, Channel, Connection, Settings};
 use super::setup;
 use super::url::{Url, quote};
+use crate::clock::Time;
 use crate::error::{Error, Kind, Result};
-use crate::git::wire::{self, Advertisement};
-use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Remote};
+use crate::git::wire::{self, Advertisement, Head};
+use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Refs, Remote};
 use crate::id::Oid;
+use crate::path::printable;
 use std::io::Write;
+
+/// What `doctor` sees of a node.
+pub struct Looked {
+    /// Its refs.
+    pub refs: Refs,
+    /// The ref that its HEAD names, if that is not known to be there: a plain clone comes out empty.
+    pub head: Option<String>,
+    /// The SSH key that the server has taken.
+    pub key: Option<String>,
+    /// The seconds by which its clock is ahead of ours, where it has a shell that tells.
+    pub ahead: Option<i64>,
+}
 
 /// See the module. One connection is kept and used again.
 pub struct SshRemote {
@@ -37,6 +51,39 @@ impl SshRemote {
         self.url.user.as_deref()
     }
 
+    /// Looks at the node, and at what is beside the repository.
+    ///
+    /// Errors: as [`Remote::refs`].
+    pub fn look(&mut self, now: impl Fn() -> Time) -> Result<Looked> {
+        let (mut channel, adv) = self.service("git-upload-pack")?;
+        let _ = wire::hang_up(&mut channel);
+        channel.finish();
+        let head = match adv.head() {
+            Head::Names(name) => Some(name.to_string()),
+            Head::There => None,
+            Head::Missing => {
+                let path = self.path();
+                let (out, status, _) = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD"))?.output(4096);
+                let name = printable(out.trim_ascii());
+                Some(if status == 0 && name.starts_with("refs/") { name } else { "another branch".into() })
+            }
+        };
+        let ahead = self.ahead(now);
+        Ok(Looked { refs: adv.refs, head, key: self.connection.as_ref().and_then(|c| c.key.clone()), ahead })
+    }
+
+    fn ahead(&mut self, now: impl Fn() -> Time) -> Option<i64> {
+        let before = now().s;
+        let (out, status, _) = self.exec("date +%s").ok()?.output(64);
+        let there: i64 = std::str::from_utf8(&out).ok()?.trim().parse().ok().filter(|s| status == 0 && *s > 0)?;
+        // It was read at some time between the two.
+        Some(match (before, now().s) {
+            (first, _) if there < first => there - first,
+            (_, last) if there > last => there - last,
+            _ => 0,
+        })
+    }
+
     fn exec(&mut self, command: &str) -> Result<Channel> {
         if let Some(mut last) = self.ending.take() {
             last.finish();
@@ -59,7 +106,7 @@ impl SshRemote {
     }
 
     /// The path as a word of a shell that expands `~`; git's own services expand it themselves.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         match self.url.path.strip_prefix("~/") {
             Some(rest) => format!("~/{}", quote(rest)),
             None => quote(&self.url.path),

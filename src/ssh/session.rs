@@ -52,6 +52,8 @@ pub struct Connection {
     socket: Arc<TcpStream>,
     /// `host` or `[host]:port`.
     pub host: String,
+    /// The SSH key that the server has taken: its file, or the agent's comment.
+    pub key: Option<String>,
     pulse: Pulse,
 }
 
@@ -115,8 +117,10 @@ fn lost(host: &str, pulse: &Pulse, why: impl std::fmt::Display) -> Error {
 pub fn connect(url: &Url, s: &Settings, ask: &mut dyn Ask) -> Result<Connection> {
     let t = target(url, s)?;
     let (session, socket) = hostkey::meet(&t, s, ask)?;
-    auth::log_in(&session, &t, s, ask)?;
-    Ok(Connection::new(session, socket, t.host, s))
+    let key = auth::log_in(&session, &t, s, ask)?;
+    let mut connection = Connection::new(session, socket, t.host, s);
+    connection.key = key;
+    Ok(connection)
 }
 
 fn millis(seconds: u64) -> u32 {
@@ -222,7 +226,7 @@ impl Connection {
     pub(super) fn new(session: Session, socket: Arc<TcpStream>, host: String, s: &Settings) -> Connection {
         session.set_timeout(millis(s.idle_timeout));
         s.pulse.alive();
-        Connection { session, socket, host, pulse: s.pulse.clone() }
+        Connection { session, socket, host, key: None, pulse: s.pulse.clone() }
     }
 
     /// Starts a command.

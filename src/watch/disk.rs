@@ -33,6 +33,45 @@ pub(super) fn network(_: BorrowedFd<'_>) -> Option<&'static str> {
     None
 }
 
+/// The name of the file system that a folder lies on, where it is known.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn kind(at: BorrowedFd<'_>) -> Option<String> {
+    #[allow(clippy::unnecessary_cast)]
+    let magic = fs::fstatfs(at).ok()?.f_type as u64 as u32;
+    KINDS.iter().chain(LOCAL).find(|(number, _)| *number == magic).map(|(_, name)| name.to_string())
+}
+
+/// The name of the file system that a folder lies on: statfs(2), `f_fstypename`.
+#[cfg(target_vendor = "apple")]
+pub(super) fn kind(at: BorrowedFd<'_>) -> Option<String> {
+    let name: Vec<u8> = fs::fstatfs(at).ok()?.f_fstypename.iter().map(|c| *c as u8).take_while(|c| *c != 0).collect();
+    String::from_utf8(name).ok().filter(|name| !name.is_empty())
+}
+
+/// Elsewhere it has none.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(super) fn kind(_: BorrowedFd<'_>) -> Option<String> {
+    None
+}
+
+/// Those of this machine alone, of linux/magic.h and beside it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LOCAL: &[(u32, &str)] = &[
+    (0xef53, "ext4"),
+    (0x9123_683e, "btrfs"),
+    (0x5846_5342, "XFS"),
+    (0xf2f5_2010, "F2FS"),
+    (0x2fc1_2fc1, "ZFS"),
+    (0xca45_1a4e, "bcachefs"),
+    (0x794c_7630, "overlayfs"),
+    (0x0102_1994, "tmpfs"),
+    (0xf15f, "eCryptfs"),
+    (0x4d44, "FAT"),
+    (0x2011_bab0, "exFAT"),
+    (0x5346_544e, "NTFS"),
+    (0x7366_746e, "NTFS"),
+];
+
 /// linux/magic.h, and what file systems outside of it use.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const KINDS: &[(u32, &str)] = &[

@@ -118,6 +118,11 @@ impl State {
     }
 }
 
+/// The name of the file system that a folder lies on, as people know it (`ext4`); `None` where it has none.
+pub fn file_system(folder: &Path) -> Option<String> {
+    disk::kind(disk::open_root(folder).ok()?.as_fd())
+}
+
 /// What a back end did in one step.
 enum Step {
     /// Something; there may be more.

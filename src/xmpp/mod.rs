@@ -163,6 +163,8 @@ pub enum Event {
     },
     /// Somebody published this on the node; each once. It may be old, forged or our own: the seal tells.
     Notice(Vec<u8>),
+    /// The newest notice of this device has come back from the server, as the other devices hear it; once.
+    Echo,
     /// A command by chat, from somebody who may give it.
     Command {
         /// Full address, for [`Command::Reply`].

@@ -57,6 +57,8 @@ pub struct Session {
     /// The id of the request that carries it.
     carried_by: String,
     seen: VecDeque<Vec<u8>>,
+    /// This device's newest notice, until it has come back as the others hear it.
+    out: Option<Vec<u8>>,
     /// Resources of the account that are online, and whether they are ours (true) or a bot's of the compatible mode.
     peers: BTreeMap<String, bool>,
     greeted: bool,
@@ -82,6 +84,7 @@ impl Session {
             unconfirmed: None,
             carried_by: String::new(),
             seen: VecDeque::new(),
+            out: None,
             peers: BTreeMap::new(),
             greeted: false,
             configured: false,
@@ -141,6 +144,7 @@ impl Session {
         let mut out = Out::default();
         if let Command::Publish(bytes) = command {
             self.remember(&bytes);
+            self.out = Some(bytes.clone());
             self.unconfirmed = Some(bytes);
             if self.me.is_some() {
                 self.publish(&mut out);
@@ -222,6 +226,9 @@ impl Session {
     }
 
     fn heard(&mut self, bytes: Vec<u8>, out: &mut Out) {
+        if self.out.take_if(|own| *own == bytes).is_some() {
+            out.events.push(Event::Echo);
+        }
         if self.remember(&bytes) {
             out.events.push(Event::Notice(bytes));
         }

@@ -41,7 +41,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             }
             xmpp::Event::Notice(sealed) => self.job(Job::Heard(sealed)),
             xmpp::Event::Pushed { .. } => self.schedule.ask_nodes(),
-            xmpp::Event::Devices(_) => {}
+            xmpp::Event::Devices(_) | xmpp::Event::Echo => {}
             xmpp::Event::Command { from, verb, argument } => self.commanded(from, verb, &argument),
         }
     }

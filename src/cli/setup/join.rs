@@ -11,7 +11,7 @@ use crate::cli::{nodes, progress, secret, voice};
 use crate::config::{Remote as Configured, Wishes};
 use crate::crypt::{Master, keyfile};
 use crate::error::{Error, Kind, Result};
-use crate::git::{Remote, Type, limit, object};
+use crate::git::{Type, limit, object};
 use crate::id::{Id, Oid};
 use crate::mirror::progress::Progress;
 use crate::mirror::secure::{self, MAIN};

@@ -44,8 +44,11 @@ fn a_notice_comes_from_the_bare_account_and_once() {
     assert_eq!(take(&mut s, &pushed("from='me@d' type='headline'", "AQI=")).1, []);
     assert_eq!(take(&mut s, &pushed("from='me@d' type='error'", "AwQ=")).1, []);
     assert_eq!(take(&mut s, &pushed("from='me@d' type='headline'", "AwQ=")).1, [Event::Notice(vec![3, 4])]);
-    // Our own comes back, and is no news.
+    // Our own comes back, and is no news; only the newest is told of.
+    s.command(Command::Publish(vec![4]));
     s.command(Command::Publish(vec![5]));
+    assert_eq!(take(&mut s, &pushed("from='me@d'", "BA==")).1, []);
+    assert_eq!(take(&mut s, &pushed("from='me@d'", "BQ==")).1, [Event::Echo]);
     assert_eq!(take(&mut s, &pushed("from='me@d'", "BQ==")).1, []);
 }
 
