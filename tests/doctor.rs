@@ -128,3 +128,42 @@ fn lingering() {
     assert!(says("Linger=no\n").contains(warning));
     assert!(!says("Linger=yes\n").contains("lingering"));
 }
+
+/// A server says which key it takes, how its clock goes, and what a plain clone of it would get.
+#[test]
+#[cfg(feature = "ssh")]
+fn a_server() {
+    let sshd = support::Sshd::start(&["ed25519"], "");
+    let h = Home::new();
+    h.let_in(&sshd);
+    h.write("x", "x");
+    let node = sshd.dir.path().join("v.git");
+    h.init(&sshd.url(&node));
+    let well = finding(&h, "origin: 127.0.0.1 takes ~/.ssh/id_ed25519, clocks 0 s apart");
+    assert_eq!(well, ("ok".into(), String::new()));
+    let out = h.run(["doctor"]).out;
+    assert!(!out.contains("git clone") && out.contains("share and secure are apart, on "), "{out}");
+    for (branch, what) in
+        [("master", "would come out empty (its HEAD names master)"), ("other", "with another branch (its HEAD names other)")]
+    {
+        if branch == "other" {
+            support::git_ok(&node, &["branch", "other", "main"]);
+        }
+        support::git_ok(&node, &["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+        let (grade, remedy) = finding(&h, "origin: a plain `git clone` would come out ");
+        let out = h.run(["doctor"]).out;
+        assert!(grade == "warn" && out.contains(what), "{out}");
+        let want = format!(" git --git-dir={} symbolic-ref HEAD refs/heads/main", node.display());
+        assert!(remedy.starts_with("ssh -p ") && remedy.ends_with(&want), "{remedy}");
+    }
+}
+
+#[test]
+fn a_local_node_whose_head_names_another_branch() {
+    let h = home();
+    support::git_ok(&h.path("node.git"), &["symbolic-ref", "HEAD", "refs/heads/master"]);
+    let (grade, remedy) = finding(&h, "origin: a plain `git clone` would come out empty (its HEAD names master)");
+    assert_eq!(grade, "warn");
+    assert!(Command::new("sh").args(["-c", &remedy]).status().unwrap().success());
+    assert!(!h.run(["doctor"]).out.contains("git clone"));
+}

@@ -166,7 +166,7 @@ fn problems(b: &Home, a: &Home, seen: &mut Seen) -> bool {
     a.ok(["undo"]);
     a.write("doc/large", "from alpha");
     a.write("shut", "nobody reads this");
-    std::fs::set_permissions(a.share("shut"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(a.share("shut"), PermissionsExt::from_mode(0o000)).unwrap();
     let denied = std::fs::read(a.share("shut")).is_err();
     a.run(["sync"]);
     seen.ask(a, &["--files"]);

@@ -283,6 +283,9 @@ pub fn resume(places: &Places) -> Result<u8> {
     Ok(0)
 }
 
+/// `wait` says what it waits for once it has waited for so long.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// `wait`.
 pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
     let began = Instant::now();
@@ -290,7 +293,7 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
     // Before it is asked: soon after there is less to be sent.
     let waits = super::status::to_send(places).unwrap_or(0);
     client.ask(Ask::Wait)?;
-    let mut line = Announced::begin(waits);
+    let mut line: Option<Announced> = None;
     let deadline = a.timeout.map(|s| began + Duration::from_secs(s));
     let mut away = String::new();
     loop {
@@ -300,14 +303,20 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
             let e = if away.is_empty() { e } else { e.detail(format!("no answer from {away}")) };
             return Err(e.detail("nothing is lost: everything waits on this device").remedy("what waits", "sharelock status"));
         }
-        let Some(v) = client.answer(left)? else { continue };
+        // What is over within a second is not announced.
+        let patience = PATIENCE.saturating_sub(began.elapsed());
+        let announce = line.is_none() && patience < left.unwrap_or(Duration::MAX);
+        let Some(v) = client.answer(if announce { Some(patience.max(Duration::from_millis(1))) } else { left })? else {
+            line = line.or_else(|| announce.then(|| Announced::begin(waits)));
+            continue;
+        };
         let names =
             |key: &str| -> String { v[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ") };
         if v["done"] == true {
             let secs = began.elapsed().as_secs_f64();
             let away = names("away");
             let but = if away.is_empty() { String::new() } else { format!(" ({away} is away)") };
-            line.open = false;
+            line.iter_mut().for_each(|l| l.open = false);
             println!("stored on {}{but}. you can close the lid ({secs:.1} s)", names("stored"));
             return Ok(0);
         }
@@ -318,7 +327,7 @@ pub fn wait(places: &Places, a: &Wait) -> Result<u8> {
         if away.is_empty() {
             away = names("away");
             if !away.is_empty() {
-                line.open = false;
+                line.get_or_insert_with(|| Announced::begin(waits)).open = false;
                 eprintln!("{away} does not answer, waiting ...");
             }
         }

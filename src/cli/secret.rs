@@ -89,12 +89,12 @@ pub fn new_password(args: &Secrets, which: &str) -> Result<Secret> {
             .remedy("do", "sharelock ... --password-file FILE"));
     }
     for _ in 0..TRIES {
-        let one = ask_hidden(&format!("{which}:\n"))?;
+        let one = ask_hidden(&format!("{which}: "))?;
         if one.is_empty() {
             eprintln!("an empty password protects nothing, once more");
             continue;
         }
-        if *ask_hidden("once more:\n")? == *one {
+        if *ask_hidden("once more: ")? == *one {
             return Ok(one);
         }
         eprintln!("they differ, both once more");
@@ -123,13 +123,13 @@ pub fn unlock(places: &Places, args: &Secrets, config: Option<&Config>) -> Resul
     let (_, cost) = keyfile::peek(&file)?;
     let wait = (u64::from(cost.memory) * u64::from(cost.passes) / 100_000).max(1);
     let which = config.map_or("".into(), |c| format!(" {} on {}", places.short(&c.share), c.device.as_str()));
-    let mut prompt = format!("password for vault{which} (checking takes about {wait} s):\n");
+    let mut prompt = format!("password for vault{which} (checking takes about {wait} s): ");
     for left in (0..TRIES).rev() {
         let typed = ask_hidden(&prompt)?;
         match keyfile::open(&file, &typed) {
             Err(e) if e.kind() == Kind::Secret && left > 0 => {
                 eprintln!("that is not the password. {left} {} left", if left == 1 { "try" } else { "tries" });
-                prompt = "password:\n".into();
+                prompt = "password: ".into();
             }
             other => return other.map_err(wrong),
         }

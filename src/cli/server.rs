@@ -31,21 +31,23 @@ impl Ask for Terminal {
         self.progress.end();
         eprintln!("{host} is new to this device. its {kind} key is\n  {fingerprint}");
         eprintln!("the server shows its own with: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub");
-        secret::ask("are they the same? [yes/No] ").is_ok_and(|a| a.eq_ignore_ascii_case("yes"))
+        let same = secret::ask("are they the same? [yes/No] ").is_ok_and(|a| a.eq_ignore_ascii_case("yes"));
+        eprint!("\n");
+        same
     }
 
     fn passphrase(&mut self, key: &Path) -> Option<Zeroizing<String>> {
         self.progress.end();
-        hidden(&format!("passphrase of {}:\n", key.display()))
+        hidden(&format!("passphrase of {}: ", key.display()))
     }
 
     fn password(&mut self, user_at_host: &str, left: Option<u32>) -> Option<Zeroizing<String>> {
         self.progress.end();
         match left {
-            None => hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now):\n")),
+            None => hidden(&format!("password of {user_at_host}, once, to put this device's key there (Enter: not now): ")),
             Some(left) => {
                 eprintln!("that is not the password. {left} {} left", if left == 1 { "try" } else { "tries" });
-                hidden("password:\n")
+                hidden("password: ")
             }
         }
     }
@@ -108,7 +110,7 @@ pub fn let_in(remote: &mut SshRemote, name: &str, places: &Places, device: &str)
         eprintln!("let in");
         return remote.refs();
     }
-    eprintln!("waiting, Ctrl-C stops and loses nothing ...");
+    eprint!("waiting, Ctrl-C stops and loses nothing ... ");
     loop {
         std::thread::sleep(std::time::Duration::from_secs(3));
         match remote.refs() {

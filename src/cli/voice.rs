@@ -218,6 +218,42 @@ mod tests {
     }
 
     #[test]
+    fn the_brake_says_what_is_gone_from_where_and_since_when() {
+        let folder = |name: &str, n| (RelPath::new(name.as_bytes()), n);
+        let folders = vec![folder("photos", 902), folder("taxes", 140), folder("notes", 88), folder("x", 12), (None, 8)];
+        let b = Brake {
+            made: Made::InShare,
+            since: Some(System.now()),
+            files: 1150,
+            gone: 1150,
+            bytes: 3_000_000_000,
+            of: 1204,
+            folders,
+            code: "9f3c".into(),
+        };
+        let text = error_text(&brake(&b, "laptop"));
+        let at = time(System.now());
+        assert_eq!(
+            text,
+            format!(
+                "sharelock: stopped before deleting 1,150 of 1,204 files (3.0 GB) on all devices
+  photos/ (902 files), taxes/ (140 files), notes/ (88 files), 20 more
+  they are gone from ~/share on laptop since {at}. nothing was sent;
+  the other devices and the storage nodes still have them all
+  to bring them back here:              sharelock undo
+  if you wanted that, this change only: sharelock allow 9f3c
+"
+            )
+        );
+        let says = |b: Brake| error_text(&brake(&b, "laptop"));
+        assert!(says(Brake { gone: 0, ..b.clone() }).contains("they are overwritten in ~/share on laptop since "));
+        assert!(says(Brake { gone: 1, ..b.clone() }).contains("they are gone or overwritten in ~/share on laptop since "));
+        let elsewhere = says(Brake { made: Made::Elsewhere, since: None, ..b.clone() });
+        assert!(elsewhere.contains(" on this device\n") && elsewhere.contains("to bring them back everywhere: "), "{elsewhere}");
+        assert!(says(Brake { made: Made::InSecure, since: None, ..b }).contains("gone from ~/secure on laptop, and sharelock did not"));
+    }
+
+    #[test]
     fn paths_for_the_shell() {
         let p = |s: &str| shell(&RelPath::new(s.as_bytes()).unwrap());
         assert_eq!((p("a/b.txt").as_str(), p("a b").as_str(), p("it's").as_str()), ("a/b.txt", "'a b'", "'it'\\''s'"));

@@ -106,7 +106,7 @@ impl SshRemote {
     }
 
     /// The path as a word of a shell that expands `~`; git's own services expand it themselves.
-    pub fn path(&self) -> String {
+    fn path(&self) -> String {
         match self.url.path.strip_prefix("~/") {
             Some(rest) => format!("~/{}", quote(rest)),
             None => quote(&self.url.path),

@@ -20,7 +20,7 @@ const RESTART: &str = "sharelock stop && sharelock run --daemon";
 /// The agent of a vault.
 pub enum Agent {
     /// What it says.
-    Says(Told),
+    Says(Box<Told>),
     /// It holds its lock, and does not answer: stopped, or stuck.
     Silent,
     /// There is none.
@@ -31,7 +31,7 @@ impl Agent {
     /// Asks it.
     pub fn ask(places: &Places) -> Agent {
         match run::status_of_agent(places) {
-            Some(told) => Agent::Says(told),
+            Some(told) => Agent::Says(Box::new(told)),
             None if run::alone(places).is_ok_and(|lock| lock.is_none()) => Agent::Silent,
             None => Agent::None,
         }
@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn agent(doing: Doing, version: &str, problems: &[(&str, Option<&str>)], xmpp: Option<Account>) -> Agent {
-        Agent::Says(Told {
+        Agent::Says(Box::new(Told {
             pid: 7,
             version: version.into(),
             doing,
@@ -264,7 +264,7 @@ mod tests {
             problems: problems.iter().map(|(what, remedy)| Problem::of(*what, *remedy)).collect(),
             watch: Vec::new(),
             xmpp,
-        })
+        }))
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn see(r: &Configured, places: &Places) -> Result<(String, Seen)> {
         use crate::clock::{Clock, system::System};
         let seen = server.look(|| System.now())?;
         let key = seen.key.map(|key| places.short(Path::new(&key)));
-        let mend = format!("{} git --git-dir={} symbolic-ref HEAD {MAIN}", login(&r.url)?, shell_word(&server.path()));
+        let mend = by_hand(&r.url)?;
         return Ok((node.place, Seen { refs: seen.refs, head: seen.head, mend, key, ahead: seen.ahead }));
     }
     let refs = node.remote.refs()?;
@@ -51,13 +51,18 @@ fn see(r: &Configured, places: &Places) -> Result<(String, Seen)> {
     Ok((node.place, Seen { refs, head, mend, key: None, ahead: None }))
 }
 
-/// How one logs in at a server by hand.
+/// How one points HEAD at the right branch at a server.
 #[cfg(feature = "ssh")]
-fn login(url: &str) -> Result<String> {
+fn by_hand(url: &str) -> Result<String> {
     let url = crate::ssh::url::Url::parse(url)?;
     let port = url.port.map_or(String::new(), |port| format!(" -p {port}"));
     let user = url.user.map_or(String::new(), |user| format!("{user}@"));
-    Ok(format!("ssh{port} {}", shell_word(&format!("{user}{}", url.host))))
+    let login = shell_word(&format!("{user}{}", url.host));
+    // Commands begin in the home, and two shells read the path: this one and the server's.
+    let path = url.path.strip_prefix("~/").unwrap_or(&url.path);
+    let word = shell_word(path);
+    let path = if word == path { word } else { shell_word(&word) };
+    Ok(format!("ssh{port} {login} git --git-dir={path} symbolic-ref HEAD {MAIN}"))
 }
 
 fn tell(name: &str, place: &str, seen: &Seen, f: &mut Findings) {
@@ -115,6 +120,18 @@ mod tests {
         let mut both = Seen { head: Some("refs/heads/master".into()), ..seen() };
         both.refs.insert("refs/heads/master".into(), Oid([2; 20]));
         assert!(said(&both)[1].1.contains("with another branch"));
+    }
+
+    #[test]
+    #[cfg(feature = "ssh")]
+    fn the_command_for_a_server() {
+        for (url, want) in [
+            ("ssh://me@h:2222/srv/v.git", "ssh -p 2222 me@h git --git-dir=/srv/v.git symbolic-ref HEAD refs/heads/main"),
+            ("h:v.git", "ssh h git --git-dir=v.git symbolic-ref HEAD refs/heads/main"),
+            ("h:a b.git", r"ssh h git --git-dir=''\''a b.git'\''' symbolic-ref HEAD refs/heads/main"),
+        ] {
+            assert_eq!(by_hand(url).unwrap(), want);
+        }
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn fetch_and_unlock(
             let bytes = places::read(&args::path(f), 4096)?;
             let password = match &a.key_password_file {
                 Some(f) => secret::from_file(f)?,
-                None if secret::can_ask() => secret::ask_hidden("password of that key file:\n")?,
+                None if secret::can_ask() => secret::ask_hidden("password of that key file: ")?,
                 None => {
                     return Err(Error::new(Kind::Usage, "the key file's password is needed, and there is no terminal to ask for it")
                         .remedy("do", "sharelock join URL --key-file F --key-password-file F"));

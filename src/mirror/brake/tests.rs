@@ -174,3 +174,22 @@ fn what_would_be_deleted_here_is_not_applied() {
     assert_eq!(keep(&mut w.d.state, &held).unwrap(), 25);
     assert_eq!(w.d.state.count(Table::Anc).unwrap().0, 15);
 }
+
+#[test]
+fn since_when_it_stands_is_noted_once_and_forgotten() {
+    let mut w = forty();
+    w.rmtree("d");
+    w.seal();
+    let first = outgoing(&mut w.d).unwrap().expect("25 of 40").since.expect("a time");
+    assert_eq!(first, w.d.clock.now());
+    // As a round at an earlier time would have noted it.
+    w.d.state.set_value(key::BRAKE, Some(&7i64.to_be_bytes())).unwrap();
+    w.rm("1");
+    w.seal();
+    assert_eq!(outgoing(&mut w.d).unwrap().expect("26 of 40").since, Some(Time { s: 7, ns: 0 }), "more of the same");
+    w.seal();
+    w.d.settings.allowed = vec![outgoing(&mut w.d).unwrap().expect("the same").code];
+    w.seal();
+    assert_eq!(outgoing(&mut w.d).unwrap(), None, "allowed");
+    assert_eq!(w.d.state.value(key::BRAKE).unwrap(), None);
+}
