@@ -142,3 +142,31 @@ fn a_reader_that_has_gone() {
         assert_eq!(out.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     }
 }
+
+#[test]
+fn a_full_disk_says_what_waits_and_the_rest_goes_on() {
+    let (a, b) = two();
+    let config = b.path(".config/sharelock/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("# min_free = \"64MB\"", "min_free = \"1000000GB\"")).unwrap();
+    for n in 0..7 {
+        a.write(&format!("videos/{n}"), &"x".repeat(1000));
+    }
+    std::fs::remove_file(a.share("b.txt")).unwrap();
+    a.ok(["sync"]);
+    let r = b.run(["sync"]);
+    assert_eq!(r.code, 1, "{}", r.err);
+    assert!(r.err.starts_with("sharelock: ~/share needs 7.0 kB more, ") && r.err.contains(" are free on /"), "{}", r.err);
+    let rest = " (1000000 GB are kept)
+  7 files wait: videos/0 (1.0 kB), videos/1 (1.0 kB), 5 more
+  everything else, and deletions, go on; these follow when there is room\n";
+    assert!(r.err.ends_with(rest), "{}", r.err);
+    assert!(!b.share("b.txt").exists(), "a deletion makes room");
+    let s = b.ok(["status"]);
+    assert!(s.starts_with("7 problems, the other 2 files are in sync\n  videos/0   waits: no space left on this disk\n"), "{s}");
+    assert!(s.contains("  videos/4   waits: no space left on this disk\n  and 2 more: sharelock status --files\n"), "{s}");
+    assert_eq!(b.ok(["status", "--files"]).matches("   waits: ").count(), 7);
+    std::fs::write(&config, &text).unwrap();
+    b.ok(["sync"]);
+    assert!(b.has("videos/6", &"x".repeat(1000)) && b.ok(["status"]).starts_with("in sync: 9 files"));
+}

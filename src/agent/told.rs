@@ -140,6 +140,10 @@ pub struct Report {
     pub brake: Option<String>,
     /// The same as an error ([`super::control::error_json`]).
     pub stopped: Option<Value>,
+    /// That a disk is full, as an error.
+    pub full: Option<Value>,
+    /// The files that have no room.
+    pub waits: Vec<Problem>,
     /// Something was left for another round.
     pub again: bool,
 }
@@ -257,7 +261,10 @@ impl Report {
     /// As it is kept in the database.
     pub fn json(&self) -> Value {
         let problems: Vec<Value> = self.problems.iter().map(Problem::json).collect();
-        json!({"problems": problems, "brake": self.brake, "stopped": self.stopped, "again": self.again})
+        let waits: Vec<Value> = self.waits.iter().map(Problem::json).collect();
+        json!({
+            "problems": problems, "brake": self.brake, "stopped": self.stopped, "full": self.full, "waits": waits, "again": self.again,
+        })
     }
 
     /// What was kept.
@@ -266,6 +273,8 @@ impl Report {
             problems: list(&v["problems"], Problem::read),
             brake: text(&v["brake"]),
             stopped: Some(&v["stopped"]).filter(|s| !s.is_null()).cloned(),
+            full: Some(&v["full"]).filter(|s| !s.is_null()).cloned(),
+            waits: list(&v["waits"], Problem::read),
             again: v["again"] == true,
         }
     }
@@ -298,7 +307,14 @@ mod tests {
             let other = Told { doing, xmpp: None, paused_until: None, ..told.clone() };
             assert_eq!(Told::read(&other.json()), Some(other));
         }
-        let report = Report { problems: vec![problem], brake: Some("b".into()), stopped: Some(json!({"what": "s"})), again: true };
+        let report = Report {
+            problems: vec![problem.clone()],
+            brake: Some("b".into()),
+            stopped: Some(json!({"what": "s"})),
+            full: Some(json!({"what": "f"})),
+            waits: vec![problem],
+            again: true,
+        };
         for r in [report, Report::default()] {
             assert_eq!(Report::read(&r.json()), r);
         }

@@ -58,7 +58,7 @@ impl Site<Node> for Here {
     }
 
     fn report(&self, device: &str, report: &Report) -> Value {
-        sync::report_json(report, device)
+        sync::report_json(report, device, &self.places)
     }
 
     fn conflicts(&self, state: &Db) -> Result<Vec<RelPath>> {

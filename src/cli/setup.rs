@@ -277,13 +277,13 @@ fn first_sync(mut v: Vault, nodes: &mut [StorageNode<Node>], done: impl FnOnce(&
     for p in &v.device.report.problems {
         eprint!("{}", voice::problem(p));
     }
-    let mut failed = None;
+    let mut failed = v.device.report.full.as_ref().map(|f| voice::full(f, &v.places, &v.config.share));
     for n in out.nodes {
         failed = n.error.or(failed);
     }
     if let Some(e) = failed {
         return Err(e
-            .detail("the vault is set up on this device; what could not be sent waits")
+            .detail("the vault is set up on this device; what could not be done waits")
             .remedy("when that is mended", "sharelock sync"));
     }
     let files = v.device.state.count(Table::Head)?.0;

@@ -136,6 +136,7 @@ impl Standing {
             });
         }
         let mut problems = report.problems;
+        problems.extend(report.waits);
         problems.extend(agent.iter().flat_map(|a| a.problems.iter().cloned()));
         let mut standing = Standing {
             device: config.device.as_str().to_string(),

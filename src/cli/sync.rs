@@ -1,7 +1,8 @@
 //! `sync`, and the round that every verb runs.
 
 use super::nodes::Node;
-use super::open::Vault;
+use super::open::{self, Vault};
+use super::places::Places;
 use super::voice;
 use crate::agent::control::{error_from, error_json};
 use crate::agent::round::{self, Outcome, StorageNode};
@@ -32,7 +33,8 @@ pub fn sync(mut v: Vault) -> Result<u8> {
     }
     let (files, _, bytes) = v.device.state.count(Table::Head)?;
     let left = Left { named: v.device.report.problems.iter().any(|p| !p.note), again: v.device.report.again };
-    let errors = out.nodes.into_iter().filter_map(|n| n.error).collect();
+    let full = v.device.report.full.as_ref().map(|f| voice::full(f, &v.places, &v.config.share));
+    let errors = full.into_iter().chain(out.nodes.into_iter().filter_map(|n| n.error)).collect();
     conclude(errors, left, (files, bytes), v.config.remotes.len(), started)
 }
 
@@ -49,7 +51,9 @@ pub fn told(answer: &Value, started: Instant) -> Result<u8> {
     if let Some(e) = error_from(&answer["error"]).or_else(|| report.stopped.as_ref().and_then(error_from)) {
         return Err(e);
     }
-    let errors = answer["errors"].as_array().into_iter().flatten().filter_map(|e| error_from(&e["error"])).collect();
+    let full = report.full.as_ref().and_then(error_from);
+    let errors = answer["errors"].as_array().into_iter().flatten().filter_map(|e| error_from(&e["error"]));
+    let errors = full.into_iter().chain(errors).collect();
     let number = |key: &str| answer[key].as_u64().unwrap_or(0);
     conclude(errors, left, (number("files"), number("bytes")), number("nodes") as usize, started)
 }
@@ -102,7 +106,7 @@ pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> 
     let result = round::run(&mut v.device, nodes);
     v.device.settings.progress.end();
     let heard = result.as_ref().map_or(&[][..], |out| &out.nodes);
-    let report = report_json(&v.device.report, v.config.device.as_str());
+    let report = report_json(&v.device.report, v.config.device.as_str(), &v.places);
     let now = System.now();
     heard.iter().filter(|n| n.met).try_for_each(|n| memo::met(&mut v.device.state, n, now))?;
     memo::note(&mut v.device.state, heard, &report, now)?;
@@ -110,7 +114,7 @@ pub fn round(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<Outcome> 
 }
 
 /// A report as `status` keeps it.
-pub fn report_json(report: &Report, device: &str) -> Value {
+pub fn report_json(report: &Report, device: &str, places: &Places) -> Value {
     let problem = |p: &Problem| told::Problem {
         path: p.path.as_ref().map(ToString::to_string),
         what: p.what.clone(),
@@ -118,10 +122,26 @@ pub fn report_json(report: &Report, device: &str) -> Value {
         note: p.note,
     };
     let stopped = report.brake.as_ref().map(|b| voice::brake(b, device));
+    let (mut full, mut waits) = (None, Vec::new());
+    if let Some(f) = &report.full {
+        full = open::config(places).ok().map(|config| voice::full(f, places, &config.share));
+        let no_space = "no space left on this disk";
+        waits.extend(
+            f.named
+                .iter()
+                .map(|(path, _)| told::Problem { path: Some(path.to_string()), ..told::Problem::of(format!("waits: {no_space}"), None) }),
+        );
+        let more = f.files.saturating_sub(f.named.len() as u64);
+        if more > 0 {
+            waits.push(told::Problem::of(format!("{} more wait: {no_space}", voice::count(more)), None));
+        }
+    }
     told::Report {
         problems: report.problems.iter().map(problem).collect(),
         brake: stopped.as_ref().map(voice::error_text),
         stopped: stopped.as_ref().map(error_json),
+        full: full.as_ref().map(error_json),
+        waits,
         again: report.again,
     }
     .json()

@@ -1,10 +1,13 @@
 //! How sharelock speaks: sizes, times, counts, problems.
 
+use super::places::Places;
 use crate::clock::date::{DAY, Date};
 use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Remedy};
-use crate::mirror::{Brake, Made, Problem};
+use crate::mirror::{Brake, Full, Made, Problem};
 use crate::path::{RelPath, shell_word};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -159,6 +162,28 @@ pub fn brake(b: &Brake, device: &str) -> Error {
     };
     e.remedy(format!("to bring them back {where_}"), "sharelock undo")
         .remedy("if you wanted that, this change only", format!("sharelock allow {}", b.code))
+}
+
+/// A full disk as an error.
+pub fn full(f: &Full, places: &Places, share: &Path) -> Error {
+    let (needs, free, kept) = (size(f.bytes), size(f.free), size(f.kept));
+    let on = mount_point(share).map_or(String::new(), |at| format!(" on {}", at.display()));
+    let mut names: Vec<String> = f.named.iter().take(2).map(|(path, bytes)| format!("{path} ({})", size(*bytes))).collect();
+    let more = f.files.saturating_sub(names.len() as u64);
+    if more > 0 {
+        names.push(format!("{} more", count(more)));
+    }
+    let wait = if f.files == 1 { "waits" } else { "wait" };
+    Error::new(crate::error::Kind::Full, format!("{} needs {needs} more, {free} are free{on} ({kept} are kept)", places.short(share)))
+        .detail(format!("{} {wait}: {}", files(f.files), names.join(", ")))
+        .detail("everything else, and deletions, go on; these follow when there is room")
+}
+
+/// The topmost directory of the file system that a folder lies on.
+fn mount_point(folder: &Path) -> Option<PathBuf> {
+    let folder = folder.canonicalize().ok()?;
+    let disk = std::fs::metadata(&folder).ok()?.dev();
+    folder.ancestors().take_while(|p| std::fs::metadata(p).is_ok_and(|m| m.dev() == disk)).last().map(Path::to_path_buf)
 }
 
 /// One problem as `status` shows it.

@@ -29,7 +29,7 @@ pub(crate) use write::{discard, temporary};
 use super::names::HeldBack;
 use super::overlay::Overlay;
 use super::paths::Paths;
-use super::{Device, Problem};
+use super::{Device, Full, Problem};
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
@@ -65,8 +65,6 @@ pub struct Applied {
     pub done: u64,
     /// Places that still differ: held back, skipped, or not as expected.
     pub left: u64,
-    /// True if something was not written because the disk is too full.
-    pub full: bool,
 }
 
 /// Makes the share equal to the table `Head`, less what a folding disk cannot show and what `skip` names. Sets
@@ -129,7 +127,6 @@ pub(crate) struct Work<'a, F: Files, S: State, C: Clock, R: Random> {
     litter: bool,
     /// Free bytes as last asked, less what was written since.
     free: Option<u64>,
-    full: bool,
     /// What fails now is tried again later, and reported then.
     quiet: bool,
     done: u64,
@@ -154,7 +151,6 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             flagged: false,
             litter: false,
             free: None,
-            full: false,
             quiet: false,
             done: 0,
             problems: 0,
@@ -281,7 +277,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             let what = format!("{} more paths could not be brought about here", self.problems - NAMED);
             self.d.report.problems.push(Problem { path: None, what, remedy: None, note: false });
         }
-        Ok(Applied { done: self.done, left, full: self.full })
+        Ok(Applied { done: self.done, left })
     }
 
     fn left(&self) -> Result<u64> {
@@ -310,7 +306,7 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
                 return Ok(());
             }
             _ if self.quiet => return Ok(()),
-            Kind::Full => self.full = true,
+            Kind::Full => return self.waits(place),
             _ => {}
         }
         self.problems += 1;
@@ -322,12 +318,35 @@ impl<'a, F: Files, S: State, C: Clock, R: Random> Work<'a, F, S, C, R> {
             None => Overlay::ANC.path(&self.d.state, place)?,
         };
         let what = match e.kind() {
-            Kind::Full => "waits: no space left on this disk".into(),
             Kind::Integrity(_) => format!("not taken over: {e}"),
             _ => format!("cannot be changed here: {e}"),
         };
         let remedy = e.remedies().first().map(|r| r.command.clone());
         self.d.report.problems.push(Problem { path, what, remedy, note: false });
+        Ok(())
+    }
+
+    /// A place for which there is no room, with all the files of a folder: the next round tries again.
+    fn waits(&mut self, place: &Place) -> Result<()> {
+        let free = self.free.map_or_else(|| self.d.share.free(), Ok).unwrap_or(0);
+        let kept = self.d.settings.min_free;
+        let full = self.d.report.full.get_or_insert(Full { free, kept, ..Full::default() });
+        let state = &self.d.state;
+        let mut todo: Vec<Row> = state.get(Table::Head, place)?.into_iter().collect();
+        while let Some(row) = todo.pop() {
+            match row.here() {
+                Some(Node::Dir { id, .. }) => todo.extend(Overlay::HEAD.list(state, *id)?),
+                Some(Node::File(v)) => {
+                    full.files += 1;
+                    full.bytes = full.bytes.saturating_add(v.size);
+                    if full.files <= NAMED {
+                        full.named.extend(Overlay::HEAD.path(state, &row.place)?.map(|path| (path, v.size)));
+                    }
+                }
+                None => {}
+            }
+        }
+        full.named.sort();
         Ok(())
     }
 

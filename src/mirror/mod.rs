@@ -129,8 +129,25 @@ pub struct Report {
     pub problems: Vec<Problem>,
     /// The brake's stop, if it holds something back.
     pub brake: Option<Brake>,
+    /// What of the vault has no room here.
+    pub full: Option<Full>,
     /// True if something had to be left for another round (a file that keeps changing, a recheck that failed).
     pub again: bool,
+}
+
+/// Files that are not brought to the share, because its disk would be too full.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Full {
+    /// How many.
+    pub files: u64,
+    /// Their size together.
+    pub bytes: u64,
+    /// What is free.
+    pub free: u64,
+    /// What has to stay free.
+    pub kept: u64,
+    /// The first of them, with their sizes.
+    pub named: Vec<(RelPath, u64)>,
 }
 
 /// Where a change that the brake holds back was made.

@@ -185,7 +185,9 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
         for path in &self.conflicts {
             now.insert(format!("{path} was changed on two devices at once; both versions are kept"));
         }
-        if let Some(brake) = Report::read(&self.latest.report).brake {
+        let report = Report::read(&self.latest.report);
+        now.extend(report.full.as_ref().and_then(control::error_from).map(|e| e.what().to_string()));
+        if let Some(brake) = report.brake {
             now.extend(brake.lines().next().map(str::to_string));
         }
         for (name, n) in &self.nodes {

@@ -1,7 +1,7 @@
 //! `status` for people.
 
 use super::{Node, Standing, What};
-use crate::agent::told::Doing;
+use crate::agent::told::{Doing, Problem};
 use crate::cli::voice;
 use crate::clock::Time;
 use std::fmt::Write;
@@ -27,8 +27,19 @@ impl Standing {
             true => self.list_all(&mut out),
             false => self.list_some(&mut out),
         }
-        for p in self.mending().filter(|p| !all || p.path.is_none()) {
+        let mut mending: Vec<&Problem> = self.mending().filter(|p| !all || p.path.is_none()).collect();
+        let more = if all { 0 } else { mending.iter().filter(|p| p.path.is_some()).count().saturating_sub(SHOWN) };
+        // What concerns no single file is never among what is left out.
+        let mut named = 0;
+        mending.retain(|p| {
+            named += usize::from(p.path.is_some());
+            all || p.path.is_none() || named <= SHOWN
+        });
+        for p in mending {
             out.push_str(&voice::problem_lines(p.path.clone(), &p.what, p.remedy.clone()));
+        }
+        if more > 0 {
+            let _ = writeln!(out, "  and {} more: sharelock status --files", voice::count(more as u64));
         }
         let width = self.nodes.iter().map(|n| n.name.len()).max().unwrap_or(0).max(7);
         let places = self.nodes.iter().map(|n| n.place.chars().count()).max().unwrap_or(0);
@@ -77,6 +88,10 @@ impl Standing {
             return format!("{syncing}{} {} to be sent ({}){more}", voice::files(send), wait(send), voice::size(sum));
         }
         if problems > 0 {
+            let coming = self.all.iter().filter(|w| w.what == What::Fetch).count() as u64;
+            if coming > 0 {
+                return format!("{}, {} {} to be fetched", voice::plural(problems, "problem"), voice::files(coming), wait(coming));
+            }
             let rest = match (self.troubled, self.files.saturating_sub(self.troubled)) {
                 (0, 1) => "the file is in sync".into(),
                 (0, n) => format!("all {} are in sync", voice::files(n)),
