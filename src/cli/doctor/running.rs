@@ -1,7 +1,9 @@
 //! What `doctor` says of what runs, or would: the agent, the watching of folders, XMPP, lingering, and the clock.
 
 use super::{Findings, Grade};
-use crate::agent::told::{Account, Doing, Told, Watched};
+#[cfg(feature = "xmpp")]
+use crate::agent::told::Account;
+use crate::agent::told::{Doing, Told, Watched};
 use crate::agent::{Folder, watching};
 use crate::cli::places::Places;
 use crate::cli::{run, service, voice};

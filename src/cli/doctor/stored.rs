@@ -9,7 +9,6 @@ use crate::git::{Refs, Remote};
 use crate::mirror::progress::Progress;
 use crate::mirror::secure::MAIN;
 use crate::path::shell_word;
-use std::path::Path;
 
 /// Seconds by which two clocks may differ: conflicts are told by times, and so is who was first.
 const APART: u64 = 60;
@@ -39,7 +38,7 @@ fn see(r: &Configured, places: &Places) -> Result<(String, Seen)> {
     if let Some(server) = node.remote.server() {
         use crate::clock::{Clock, system::System};
         let seen = server.look(|| System.now())?;
-        let key = seen.key.map(|key| places.short(Path::new(&key)));
+        let key = seen.key.map(|key| places.short(std::path::Path::new(&key)));
         let mend = by_hand(&r.url)?;
         return Ok((node.place, Seen { refs: seen.refs, head: seen.head, mend, key, ahead: seen.ahead }));
     }
