@@ -121,6 +121,11 @@ pub trait Open: io::Read + io::Write {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Makes contents and size durable.
     fn sync(&self) -> io::Result<()>;
+    /// Takes the lock of the whole file (flock(2)) until this handle is dropped or its process ends; `false`: another
+    /// handle holds it. An error where the disk knows no locks.
+    fn try_lock(&self) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The disk below one root. Cheap to clone (a shared handle).

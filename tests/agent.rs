@@ -419,7 +419,7 @@ fn a_node_that_another_device_holds_for_a_moment_refuses_nothing() {
     let node = two.nodes.path().join("origin.git");
     let lock = node.join("refs/heads/main.lock");
     // git's lock, as another device holds it while it moves the branch.
-    std::fs::write(&lock, "").unwrap();
+    std::fs::write(&lock, "of another git").unwrap();
     two.a.write("new", "from alpha");
     // The first attempt must find it, a later one must not: between the two the branch is read, to see what has happened.
     let seen = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
@@ -441,7 +441,7 @@ fn a_node_that_another_device_holds_for_a_moment_refuses_nothing() {
     two.b.ok(["sync"]);
     assert_eq!(two.b.read("new"), "from alpha");
     // One that is held for good is told.
-    std::fs::write(&lock, "").unwrap();
+    std::fs::write(&lock, "of another git").unwrap();
     two.a.write("new", "again");
     let r = two.a.run(["sync"]);
     assert!(r.code == 1 && r.err.contains("main.lock"), "{r:?}");

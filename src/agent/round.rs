@@ -137,14 +137,17 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         node.staging.clear();
     }
     let mut out = Outcome::default();
-    recover(d)?;
+    let moved = recover(d)?;
     let mut errors: Vec<Option<Error>> = nodes.iter().map(|_| None).collect();
     if head(d)?.is_none() {
         first_fetch(d, nodes, &mut errors)?;
     }
+    let known = d.report.problems.len();
     if what.secure {
         out.commits += foreign::look(d)?;
     }
+    // What others did in secure may have come from a node (`git pull`): it explains what this device has not seen yet.
+    let ask = what.nodes || moved || d.report.problems.len() > known;
     // Where ancestor and head differ, the share waits for something: only a look at it tells whether it still has to.
     let mut sent = vec![false; nodes.len()];
     if what.share || d.state.value(key::EVEN)?.is_none() {
@@ -162,7 +165,7 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
                 continue;
             }
             if attempt == 0
-                && !what.nodes
+                && !ask
                 && let Some(seen) = d.git.get_ref(&history::seen_ref(&node.name))?
                 && head(d)? == Some(seen)
             {
@@ -234,15 +237,16 @@ fn per_node(e: Error) -> Result<Error> {
     }
 }
 
-/// Step 1: what a crash has left, before anything is compared.
+/// Step 1: what a crash has left, before anything is compared. `true` if somebody had moved the branch.
 ///
 /// Errors: also a share whose root is not ours (not mounted, say). A round that does not scan must not judge or write
 /// there either: what it wrote into the mount point would count as deleted once the share is back.
-pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<()> {
+pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>) -> Result<bool> {
     scan::check_root(d)?;
     let known = head(d)?;
     let pending = secure::pending(&d.state)?;
     let tip = d.git.get_ref(MAIN)?;
+    let mut moved = false;
     if known.is_none() && pending.is_none() {
         if let Some(tip) = tip {
             adopt_tip(d, tip)?;
@@ -251,13 +255,15 @@ pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, 
         d.state.commit()?;
     } else if tip != known && tip != pending {
         set_aside_tip(d, tip, known)?;
+        moved = true;
     }
     if secure::pending(&d.state)?.is_none() && d.git.get_ref(PENDING)?.is_some() {
         d.git.set_ref(PENDING, Expect::Any, None)?;
     }
     secure::bring(d)?;
     apply::recover_intents(d)?;
-    d.state.commit()
+    d.state.commit()?;
+    Ok(moved)
 }
 
 /// The database is new (lost, or damaged and set aside) and secure has a history: it becomes head again if its seal

@@ -288,6 +288,14 @@ impl Open for DiskFile {
     fn sync(&self) -> io::Result<()> {
         Ok(sync(self.fd.as_fd())?)
     }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match fs::flock(&self.fd, fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
 
 /// The name, if it is one component: a `/` would lead past the handle.

@@ -1,7 +1,8 @@
 //! Refs: loose files and `packed-refs`, changed by compare-and-swap (gitrepository-layout(5), git-pack-refs(1)).
 //!
 //! A lock is git's own `NAME.lock`, held while the new value is written under another name and renamed into place. So a
-//! lock that a crash of ours leaves is always empty, and can be told from git's and removed.
+//! lock that a crash of ours leaves is always empty, and can be told from git's and removed. Ours is locked for the kernel,
+//! too (flock(2)), which ends with the process: so whoever needs it next need not wait until it is old.
 
 use super::RefUpdate;
 use super::store::{Store, create_anew, ensure_dir, read_small, write_atomic};
@@ -156,25 +157,60 @@ impl<F: Files> Store<F> {
 
     fn all_locked(&self, locks: &[(&F::Dir, &[u8])], act: &mut dyn FnMut() -> Result<()>) -> Result<()> {
         match locks.split_first() {
-            Some(((dir, lock), rest)) => self.locked(dir, lock, || self.all_locked(rest, act)),
+            Some(((dir, lock), rest)) => self.ref_locked(dir, lock, || self.all_locked(rest, act)),
             None => act(),
         }
     }
 
     /// Does something under git's lock of this name. Errors: [`Kind::Raced`] if somebody else holds it.
     pub(super) fn locked<T>(&self, dir: &F::Dir, lock: &[u8], act: impl FnOnce() -> Result<T>) -> Result<T> {
-        match self.files.create(dir, lock, 0o666) {
-            Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-                return Err(Error::new(Kind::Raced, format!("{} is held by another git", crate::path::printable(lock))));
-            }
-            Err(e) => return Err(e.into()),
-        }
-        let done = act();
+        let file = self.files.create(dir, lock, 0o666);
+        file.map_err(|e| if e.kind() == ErrorKind::AlreadyExists { held(lock) } else { e.into() })?;
+        self.unlocked_after(dir, lock, act())
+    }
+
+    /// Nothing more is done to a disk after a crash.
+    fn unlocked_after<T>(&self, dir: &F::Dir, lock: &[u8], done: Result<T>) -> Result<T> {
         if !matches!(&done, Err(e) if e.is_stopped()) {
             self.files.unlink(dir, lock)?;
         }
         done
+    }
+
+    /// The same for the lock of a ref, which git fills as soon as it has it: an empty one that is locked for no process was
+    /// left by one of ours. (Of an index git holds an empty lock for as long as it reads files.)
+    fn ref_locked<T>(&self, dir: &F::Dir, lock: &[u8], act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let file = match self.files.create(dir, lock, 0o666) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && self.remove_abandoned(dir, lock)? => self.files.create(dir, lock, 0o666),
+            other => other,
+        };
+        let file = file.map_err(|e| if e.kind() == ErrorKind::AlreadyExists { held(lock) } else { e.into() })?;
+        // Somebody takes it for abandoned at this moment, and removes it.
+        if matches!(file.try_lock(), Ok(false)) || !self.is_at(dir, lock, &file)? {
+            return Err(held(lock));
+        }
+        self.unlocked_after(dir, lock, act())
+    }
+
+    /// Removes a lock that a killed process of ours has left: empty, and nobody has it locked. `true` if it is gone.
+    fn remove_abandoned(&self, dir: &F::Dir, lock: &[u8]) -> Result<bool> {
+        let file = match self.files.open(dir, lock) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
+            other => other?,
+        };
+        if file.stat()?.size != 0 || !matches!(file.try_lock(), Ok(true)) {
+            return Ok(false);
+        }
+        // Else it is another one by now.
+        if self.is_at(dir, lock, &file)? {
+            self.unlink_if_there(dir, lock)?;
+        }
+        Ok(true)
+    }
+
+    fn is_at(&self, dir: &F::Dir, name: &[u8], file: &F::File) -> Result<bool> {
+        let ino = file.stat()?.ino;
+        Ok(self.files.stat(dir, name)?.is_some_and(|s| s.ino == ino))
     }
 
     /// What HEAD says: the name of a branch, or `None` if it is detached.
@@ -282,6 +318,10 @@ impl<F: Files> Store<F> {
 
 fn parse(text: &[u8], name: &str) -> Result<Oid> {
     Oid::from_hex(text.trim_ascii_end()).ok_or_else(|| Error::integrity(Class::Form, format!("{name}: its file holds no object id")))
+}
+
+fn held(lock: &[u8]) -> Error {
+    Error::new(Kind::Raced, format!("{} is held by another git", crate::path::printable(lock)))
 }
 
 fn raced(name: &str) -> Error {

@@ -118,3 +118,24 @@ fn made_by_us() {
     assert_eq!(git(temp.path(), &["symbolic-ref", "HEAD"]), "refs/heads/main\n");
     assert_eq!(git(temp.path(), &["rev-parse", "--is-bare-repository"]), "true\n");
 }
+
+#[test]
+fn a_lock_that_a_killed_push_has_left_is_taken_away_and_one_of_a_push_that_lives_is_not() {
+    let (_temp, dir) = bare();
+    let mut remote = node(&dir);
+    let ours = Ours::new();
+    let base = ours.commit(&[("a", b"0")], &[]);
+    let next = ours.commit(&[("a", b"1")], &[base]);
+    let lock = dir.join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    assert_eq!(remote.push(&[update(MAIN, None, Some(base))], false, &mut ours.pack(&[base], &[])).unwrap(), [RefStatus::Ok]);
+    assert!(!lock.exists());
+    let other = std::fs::File::create(&lock).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let then = [update(MAIN, Some(base), Some(next))];
+    let status = remote.push(&then, false, &mut ours.pack(&[next], &[base])).unwrap();
+    assert!(matches!(&status[0], RefStatus::Refused(why) if why.contains("main.lock is held by another git")), "{status:?}");
+    assert!(lock.exists());
+    drop(other);
+    assert_eq!(remote.push(&then, false, &mut ours.pack(&[next], &[base])).unwrap(), [RefStatus::Ok]);
+}
