@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::client::{Person, home, remote, server};
-use support::{Home, Pass, Sshd, between, dribbling, keygen};
+use support::{Home, Pass, Sshd, between, dribbling, git_ok, keygen};
 
 /// A home that the server lets in.
 fn let_in(sshd: &Sshd, options: &str) -> Home {
@@ -240,4 +240,17 @@ fn the_end_of_a_command_is_heard_whenever_it_comes() {
         // What is missed is waited for until the limit, and is an error then.
         r.refs().unwrap_or_else(|e| panic!("{n}: {e}"));
     }
+}
+
+#[test]
+fn a_repository_below_the_accounts_home_gets_its_head_by_git() {
+    let place = tempfile::tempdir().unwrap();
+    // SFTP knows another home: only git can do it.
+    let sshd = Sshd::start(&["ed25519"], &format!("SetEnv HOME={}", place.path().display()));
+    let home = let_in(&sshd, "");
+    git_ok(place.path(), &["init", "-q", "--bare", "-b", "master", "of it's.git"]);
+    let mut r = remote(&home, &format!("ssh://{}@127.0.0.1:{}/~/of%20it's.git", support::user(), sshd.port), &Person::default());
+    assert!(r.refs().unwrap().is_empty());
+    assert!(r.set_head().unwrap());
+    assert_eq!(git_ok(&place.path().join("of it's.git"), &["symbolic-ref", "HEAD"]), "refs/heads/main\n");
 }

@@ -63,7 +63,7 @@ impl SshRemote {
             Head::There => None,
             Head::Missing => {
                 let path = self.path();
-                let (out, status, _) = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD"))?.output(4096);
+                let (out, status, _) = self.exec(&format!("git --git-dir {path} symbolic-ref HEAD"))?.output(4096);
                 let name = printable(out.trim_ascii());
                 Some(if status == 0 && name.starts_with("refs/") { name } else { "another branch".into() })
             }
@@ -250,8 +250,8 @@ impl Remote for SshRemote {
     fn set_head(&mut self) -> Result<bool> {
         let _waiting = self.settings.pulse.waiting();
         let path = self.path();
-        self.exec(&format!("git --git-dir={path} symbolic-ref HEAD refs/heads/main"))?.output(4096);
-        let (out, status, _) = self.exec(&format!("git --git-dir={path} symbolic-ref HEAD"))?.output(4096);
+        self.exec(&format!("git --git-dir {path} symbolic-ref HEAD refs/heads/main"))?.output(4096);
+        let (out, status, _) = self.exec(&format!("git --git-dir {path} symbolic-ref HEAD"))?.output(4096);
         if status == 0 && out.trim_ascii() == b"refs/heads/main" {
             return Ok(true);
         }

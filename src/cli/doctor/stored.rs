@@ -61,7 +61,7 @@ fn by_hand(url: &str) -> Result<String> {
     let path = url.path.strip_prefix("~/").unwrap_or(&url.path);
     let word = shell_word(path);
     let path = if word == path { word } else { shell_word(&word) };
-    Ok(format!("ssh{port} {login} git --git-dir={path} symbolic-ref HEAD {MAIN}"))
+    Ok(format!("ssh{port} {login} git --git-dir {path} symbolic-ref HEAD {MAIN}"))
 }
 
 fn tell(name: &str, place: &str, seen: &Seen, f: &mut Findings) {
@@ -125,9 +125,9 @@ mod tests {
     #[cfg(feature = "ssh")]
     fn the_command_for_a_server() {
         for (url, want) in [
-            ("ssh://me@h:2222/srv/v.git", "ssh -p 2222 me@h git --git-dir=/srv/v.git symbolic-ref HEAD refs/heads/main"),
-            ("h:v.git", "ssh h git --git-dir=v.git symbolic-ref HEAD refs/heads/main"),
-            ("h:a b.git", r"ssh h git --git-dir=''\''a b.git'\''' symbolic-ref HEAD refs/heads/main"),
+            ("ssh://me@h:2222/srv/v.git", "ssh -p 2222 me@h git --git-dir /srv/v.git symbolic-ref HEAD refs/heads/main"),
+            ("h:v.git", "ssh h git --git-dir v.git symbolic-ref HEAD refs/heads/main"),
+            ("h:a b.git", r"ssh h git --git-dir ''\''a b.git'\''' symbolic-ref HEAD refs/heads/main"),
         ] {
             assert_eq!(by_hand(url).unwrap(), want);
         }
