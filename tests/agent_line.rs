@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use support::{Home, Pass, Resident, Sshd, between, git_ok, wait_for};
 
 #[test]
@@ -25,6 +26,7 @@ fn a_line_that_freezes_keeps_nothing_out_of_the_vault_and_no_other_node_waiting(
     let _agent = Resident::start(&a);
     a.ok(["wait", "--timeout", "60"]);
     frozen.store(true, Ordering::SeqCst);
+    let began = Instant::now();
     // The agent's answers are waited for below, each less long than it would wait for the server.
     for (n, name) in ["while it asks", "while it is away"].into_iter().enumerate() {
         a.write(name, "of a moment");
@@ -38,6 +40,8 @@ fn a_line_that_freezes_keeps_nothing_out_of_the_vault_and_no_other_node_waiting(
             b.ok(["sync"]);
             b.has(name, "of today")
         });
+        // However often it is tried meanwhile.
+        assert!(n > 0 || began.elapsed() < Duration::from_secs(28), "{:?}", began.elapsed());
         let log = Resident::log(&a);
         assert!(log.contains("origin has said nothing for 15 s, and other work waits"), "{n}: {log}");
     }

@@ -135,6 +135,9 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         // What an earlier round heard.
         (node.head, node.met, node.head_set) = (None, false, None);
         node.staging.clear();
+        if let Some(pulse) = node.remote.pulse() {
+            pulse.take_up();
+        }
     }
     let mut out = Outcome::default();
     let moved = recover(d)?;

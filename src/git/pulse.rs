@@ -13,8 +13,10 @@ pub struct Pulse(Arc<Mutex<Beat>>);
 
 #[derive(Default)]
 struct Beat {
-    /// Since when the node has been waited for without a sign of it; `None`: it is not waited for.
-    silent: Option<Instant>,
+    /// It is waited for.
+    waited: bool,
+    /// Its last sign of life, or when it was first waited for since [`Pulse::take_up`].
+    since: Option<Instant>,
     cut: Option<Box<dyn Fn() + Send>>,
     given_up: bool,
 }
@@ -28,7 +30,8 @@ impl Pulse {
     /// From now on the node is waited for, until the result is dropped.
     pub fn waiting(&self) -> Waiting {
         let mut beat = self.beat();
-        (beat.silent, beat.given_up) = (Some(Instant::now()), false);
+        beat.waited = true;
+        beat.since.get_or_insert_with(Instant::now);
         drop(beat);
         Waiting(self.clone())
     }
@@ -36,21 +39,22 @@ impl Pulse {
     /// The line that is in use: `cut` makes every wait on it return with an error.
     pub fn line(&self, cut: impl Fn() + Send + 'static) {
         self.beat().cut = Some(Box::new(cut));
-        self.alive();
     }
 
     /// The node has said or taken something.
     pub fn alive(&self) {
-        let mut beat = self.beat();
-        beat.silent = beat.silent.map(|_| Instant::now());
+        self.beat().since = Some(Instant::now());
     }
 
-    /// How long the node has been waited for without a sign of it; `None` if it is not waited for.
+    /// How long the node has been waited for without a sign of it, however often it was tried meanwhile; `None` if it is not
+    /// waited for.
     pub fn silence(&self) -> Option<Duration> {
-        self.beat().silent.map(|since| since.elapsed())
+        let beat = self.beat();
+        beat.since.filter(|_| beat.waited).map(|since| since.elapsed())
     }
 
-    /// Ends the conversation: what waits for the node returns with an error.
+    /// Ends the conversation: what waits for the node returns with an error, and so does what would begin another one, until
+    /// [`Pulse::take_up`]. For whoever is cut off asks once more what has become of it, and would wait again.
     pub fn give_up(&self) {
         let mut beat = self.beat();
         beat.given_up = true;
@@ -59,7 +63,13 @@ impl Pulse {
         }
     }
 
-    /// True if the present conversation was ended by [`Pulse::give_up`].
+    /// The node may be spoken with again.
+    pub fn take_up(&self) {
+        let mut beat = self.beat();
+        (beat.given_up, beat.since) = (false, None);
+    }
+
+    /// True from [`Pulse::give_up`] until [`Pulse::take_up`].
     pub fn is_given_up(&self) -> bool {
         self.beat().given_up
     }
@@ -77,7 +87,7 @@ pub struct Waiting(Pulse);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.beat().silent = None;
+        self.0.beat().waited = false;
     }
 }
 
@@ -99,10 +109,17 @@ mod tests {
         assert!(pulse.silence() <= Some(before.elapsed()));
         drop(waiting);
         assert_eq!(pulse.silence(), None);
+        // The next try goes on with the same silence.
+        pulse.alive();
+        while pulse.waiting().0.silence() < Some(Duration::from_millis(2)) {}
+        pulse.take_up();
+        let before = Instant::now();
+        let _waiting = pulse.waiting();
+        assert!(pulse.silence() <= Some(before.elapsed()));
     }
 
     #[test]
-    fn a_line_is_cut_once_for_each_conversation() {
+    fn a_line_is_cut_and_no_other_begun() {
         let pulse = Pulse::default();
         let cuts = Arc::new(AtomicU32::new(0));
         let count = cuts.clone();
@@ -115,6 +132,8 @@ mod tests {
         pulse.give_up();
         assert_eq!(cuts.load(Ordering::Relaxed), 1);
         let _next = pulse.waiting();
+        assert!(pulse.is_given_up());
+        pulse.take_up();
         assert!(!pulse.is_given_up());
     }
 }

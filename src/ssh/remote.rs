@@ -88,6 +88,10 @@ impl SshRemote {
         if let Some(mut last) = self.ending.take() {
             last.finish();
         }
+        if self.settings.pulse.is_given_up() {
+            self.connection = None;
+            return Err(session::lost(&self.url.host, &self.settings.pulse, ""));
+        }
         // A kept connection may have died while nobody looked: once more on a new one.
         if let Some(c) = &self.connection {
             match c.exec(command) {

@@ -109,7 +109,7 @@ pub(super) fn unreachable(host: &str, why: impl std::fmt::Display) -> Error {
 }
 
 /// The line broke, or was given up.
-fn lost(host: &str, pulse: &Pulse, why: impl std::fmt::Display) -> Error {
+pub(super) fn lost(host: &str, pulse: &Pulse, why: impl std::fmt::Display) -> Error {
     if pulse.is_given_up() { unreachable(host, "it fell silent, and other work waited") } else { unreachable(host, why) }
 }
 

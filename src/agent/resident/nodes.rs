@@ -58,6 +58,9 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
             }
             let back = events.clone();
             let asking = std::thread::Builder::new().name("probe".into()).stack_size(STACK).spawn(move || {
+                if let Some(pulse) = node.remote.pulse() {
+                    pulse.take_up();
+                }
                 let answer = node.remote.refs();
                 let _ = back.send_blocking(Event::Tried(node, answer.err()));
             });
