@@ -9,7 +9,7 @@ use crate::id::{Id, Oid};
 use crate::mirror::overlay::Overlay;
 use crate::mirror::{content, sealed, secure, worktree};
 use crate::state::{State, Table, key};
-use crate::tree::{FileKind, Node, Place, Version};
+use crate::tree::{FileKind, Node, Place};
 use history::History;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ pub fn all(w: &World) -> Outcome {
     }
     let device = w.machines[0].device.borrow();
     let d = device.as_ref().ok_or("a device is gone")?;
-    let tree = head_tree(d)?;
+    let tree = opened(d, &Overlay::HEAD)?;
     for (i, m) in w.machines.iter().enumerate() {
         let traits = crate::files::Files::traits(&m.share);
         let mut want: BTreeMap<String, What> = tree.iter().map(|(p, (w, _))| (p.clone(), w.clone())).collect();
@@ -49,7 +49,9 @@ pub fn all(w: &World) -> Outcome {
         }
         let have = m.user.tree();
         if traits.folds_case {
-            hold_back(&mut want, &have);
+            let device = m.device.borrow();
+            let stands = opened(device.as_ref().ok_or("a device is gone")?, &Overlay::ANC)?;
+            hold_back(&mut want, &have, &tree, &stands);
         }
         if have != want {
             return Err(format!("share {i} is not head: has {have:?}, should {want:?}"));
@@ -62,16 +64,17 @@ pub fn all(w: &World) -> Outcome {
 }
 
 /// What a disk that folds case shows of head (MERGE 10): of names that fold alike one, and the others, with all below
-/// them, are held back. What head has moved to such a place stays where it was.
-fn hold_back(want: &mut BTreeMap<String, What>, have: &BTreeMap<String, What>) {
+/// them, are held back. What head has moved to such a place stays where it was, as it was (`stands`: the ancestor).
+fn hold_back(want: &mut BTreeMap<String, What>, have: &BTreeMap<String, What>, head: &Tree, stands: &Tree) {
     let held = |path: &str| {
         let ends = path.match_indices('/').map(|(i, _)| i).chain([path.len()]);
         ends.map(|i| &path[..i]).any(|p| !have.contains_key(p) && have.keys().any(|q| q.eq_ignore_ascii_case(p)))
     };
-    let away: Vec<(String, What)> = want.extract_if(.., |path, _| !have.contains_key(path) && held(path)).collect();
-    for (path, what) in have {
-        if !want.contains_key(path) && away.iter().any(|(_, w)| w == what) {
-            want.insert(path.clone(), what.clone());
+    let away: BTreeSet<Id> =
+        want.extract_if(.., |path, _| !have.contains_key(path) && held(path)).map(|(path, _)| head[&path].1.id()).collect();
+    for (path, (what, node)) in stands {
+        if away.contains(&node.id()) {
+            want.entry(path.clone()).or_insert_with(|| what.clone());
         }
     }
 }
@@ -166,21 +169,22 @@ fn litter(d: &SimDevice) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
-type Tree = BTreeMap<String, (What, Option<Version>)>;
+type Tree = BTreeMap<String, (What, Node)>;
 
-/// Head's tree, opened: path to content, through the table `Head` and the git objects.
-fn head_tree(d: &SimDevice) -> Result<Tree, String> {
+/// A table's tree, opened: path to content, through the git objects.
+fn opened(d: &SimDevice, table: &Overlay) -> Result<Tree, String> {
     let mut out = Tree::new();
     let mut todo = vec![(String::new(), Id::ROOT)];
     while let Some((path, dir)) = todo.pop() {
-        for row in Overlay::HEAD.list(&d.state, dir).map_err(text)? {
+        for row in table.list(&d.state, dir).map_err(text)? {
             let p = format!("{path}{}", row.place.name);
-            match row.here() {
-                Some(Node::Dir { id, .. }) => {
+            let Some(node) = row.here().cloned() else { continue };
+            let what = match &node {
+                Node::Dir { id, .. } => {
                     todo.push((format!("{p}/"), *id));
-                    out.insert(p, (What::Dir, None));
+                    What::Dir
                 }
-                Some(Node::File(v)) => {
+                Node::File(v) => {
                     let mut bytes = Vec::new();
                     content::plaintext(&d.git, &d.keys, v, &mut |b| {
                         bytes.extend_from_slice(b);
@@ -188,11 +192,10 @@ fn head_tree(d: &SimDevice) -> Result<Tree, String> {
                     })
                     .map_err(|e| format!("{p}: {e}"))?;
                     let c = String::from_utf8_lossy(&bytes).into_owned();
-                    let what = if v.kind == FileKind::Link { What::Link(c) } else { What::File(c, v.exec) };
-                    out.insert(p, (what, Some(v.clone())));
+                    if v.kind == FileKind::Link { What::Link(c) } else { What::File(c, v.exec) }
                 }
-                None => {}
-            }
+            };
+            out.insert(p, (what, node));
         }
     }
     Ok(out)
@@ -221,19 +224,19 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
     }
     // Exempt, too: what became a conflict copy, every version of a file that was ever renamed or whose directory became
     // one with another, and, where histories crossed, what stood at a name that was fought over (MERGE.md, 13).
-    let mut places: BTreeMap<Id, BTreeSet<(&str, &Place)>> = BTreeMap::new();
+    let mut places: BTreeMap<Id, BTreeSet<&Place>> = BTreeMap::new();
     let mut copied: BTreeSet<[u8; 32]> = BTreeSet::new();
     for c in history.values() {
         for (path, (place, v)) in &c.files {
-            places.entry(v.id).or_default().insert((path.as_str(), place));
+            places.entry(v.id).or_default().insert(place);
             if history::is_copy(path) {
                 copied.insert(v.mac);
             }
         }
     }
     for c in back {
-        let found = tree.iter().find_map(|(p, (w, v))| match w {
-            What::File(x, _) | What::Link(x) if x == c => Some((p, v.as_ref()?)),
+        let found = tree.iter().find_map(|(p, (w, node))| match w {
+            What::File(x, _) | What::Link(x) if x == c => Some((p, node.file()?)),
             _ => None,
         });
         let Some((path, v)) = found else { continue };

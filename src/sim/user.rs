@@ -190,6 +190,12 @@ impl User {
         files.filter_map(|(p, _)| Some((self.stat(&p)?.ctime, p))).max().map(|(_, p)| p)
     }
 
+    /// True if a directory with this inode and time of birth is anywhere in the share.
+    pub fn has_directory(&self, ino: u64, birth: Option<Time>) -> bool {
+        let same = |path: &String| self.stat(path).is_some_and(|s| (s.kind, s.ino, s.birth) == (Kind::Dir, ino, birth));
+        self.tree().keys().any(same)
+    }
+
     /// The whole share, without the engine's own files.
     pub fn tree(&self) -> BTreeMap<String, What> {
         let mut out = BTreeMap::new();

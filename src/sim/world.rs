@@ -1,9 +1,9 @@
 //! Devices, nodes and users of one seed, and what happens to them.
 
 mod actions;
-mod rename;
 mod schedule;
 mod script;
+mod serial;
 
 use super::check;
 use super::clock::{SimClock, SimRandom};
@@ -19,7 +19,9 @@ use crate::error::{Kind, Result};
 use crate::files::Traits;
 use crate::git::store::Store;
 use crate::id::Id;
+use crate::mirror::overlay::Overlay;
 use crate::mirror::{Device, Report, Settings, scan};
+use crate::state::{Intent, State};
 use crate::tree::Writer;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -214,6 +216,7 @@ impl World {
             m.started.set(true);
         }
         let Some(mut d) = m.device.borrow_mut().take() else { return };
+        self.killed_before_a_note(i, &d);
         self.depth.set(self.depth.get() + 1);
         let before = self.verbs.get();
         let mut nodes: Vec<StorageNode<SimRemote>> = self
@@ -275,6 +278,20 @@ impl World {
                 if let Err(e) = self.boot(i, state) {
                     self.fail(format!("{}: restart: {e}", NAMES[i]));
                 }
+            }
+        }
+    }
+
+    /// Before a device recovers: of what it may have put in its place just before it was killed, the ledger is told what has
+    /// gone with its whole directory since.
+    fn killed_before_a_note(&self, i: usize, d: &SimDevice) {
+        for (_, intent) in d.state.intents().unwrap_or_default() {
+            let Intent::Put { row, .. } = intent else { continue };
+            let dir = Overlay::ANC.dir(&d.state, row.place.dir).ok().flatten().and_then(|dir| dir.seen);
+            if let (Some(dir), Some(file)) = (dir, row.seen)
+                && !self.machines[i].user.has_directory(dir.ino, dir.birth)
+            {
+                self.ledger.borrow_mut().unknowable(i, file.ino, file.birth);
             }
         }
     }

@@ -65,22 +65,32 @@ pub(super) fn is_copy(path: &str) -> bool {
     Name::new(name.as_bytes()).is_some_and(|n| conflict::parse(&n).is_some())
 }
 
-/// True if two commits, neither of which has seen the other, have different contents at this path, one of them `v`'s.
+/// True if histories crossed and what `v` is at this path was fought over in them: two heads that were merged had several
+/// bases, and these have different contents there, one of them `v`'s.
 pub(super) fn fought_over(history: &History, path: &str, v: &Version) -> bool {
-    let at = |want: bool| {
-        let there = move |c: &Commit| c.files.get(path).is_some_and(|(_, x)| ((x.id, x.mac) == (v.id, v.mac)) == want);
-        history.iter().filter(move |(_, c)| there(c)).map(|(oid, _)| oid)
-    };
-    let contains = |head: &Oid, oid: &Oid| {
-        let (mut todo, mut met) = (vec![*head], BTreeSet::new());
-        while let Some(at) = todo.pop() {
-            if met.insert(at) {
-                todo.extend(history.get(&at).into_iter().flat_map(|c| &c.parents));
-            }
+    let is_it = |oid: &Oid| history.get(oid).and_then(|c| c.files.get(path)).map(|(_, x)| (x.id, x.mac) == (v.id, v.mac));
+    history.values().filter(|c| c.parents.len() > 1).any(|c| {
+        let bases = bases(history, &c.parents[0], &c.parents[1]);
+        bases.iter().any(|b| is_it(b) == Some(true)) && bases.iter().any(|b| is_it(b) == Some(false))
+    })
+}
+
+/// The common ancestors of two commits that no other common one contains.
+fn bases(history: &History, a: &Oid, b: &Oid) -> BTreeSet<Oid> {
+    let common: BTreeSet<Oid> = contained(history, a).intersection(&contained(history, b)).copied().collect();
+    let older = |oid: &Oid| common.iter().any(|c| c != oid && contained(history, c).contains(oid));
+    common.iter().filter(|oid| !older(oid)).copied().collect()
+}
+
+/// A commit and all that it contains.
+fn contained(history: &History, head: &Oid) -> BTreeSet<Oid> {
+    let (mut todo, mut met) = (vec![*head], BTreeSet::new());
+    while let Some(at) = todo.pop() {
+        if met.insert(at) {
+            todo.extend(history.get(&at).into_iter().flat_map(|c| &c.parents));
         }
-        met.contains(oid)
-    };
-    at(true).any(|a| at(false).any(|b| !contains(a, b) && !contains(b, a)))
+    }
+    met
 }
 
 /// The same first and second give the same commit on every device; and where every device knows what it has stored,
@@ -101,13 +111,15 @@ fn merges(history: &History, unsure: bool) -> Outcome {
     Ok(())
 }
 
-/// A conflict copy's name tells of its own version who wrote it and when, in the commit in which it is new. In a serial
-/// world there is none.
+/// A conflict copy's name tells of its own version who wrote it and when, in the commit in which it is new. (One that a
+/// user has edited and moved with its directory is not new.) In a serial world there is none.
 fn copies(mode: Mode, history: &History) -> Outcome {
     for (oid, c) in history {
-        let before: BTreeSet<&Place> =
-            c.parents.iter().filter_map(|p| history.get(p)).flat_map(|p| p.files.values().map(|(place, _)| place)).collect();
-        for (path, (place, v)) in c.files.iter().filter(|(_, (place, _))| !before.contains(place)) {
+        let parents = || c.parents.iter().filter_map(|p| history.get(p)).flat_map(|p| p.files.values());
+        let before: BTreeSet<&Place> = parents().map(|(place, _)| place).collect();
+        let named: BTreeSet<(Id, &Name)> = parents().map(|(place, v)| (v.id, &place.name)).collect();
+        let new = |place: &Place, v: &Version| !before.contains(place) && !named.contains(&(v.id, &place.name));
+        for (path, (place, v)) in c.files.iter().filter(|(_, (place, v))| new(place, v)) {
             let Some(told) = conflict::parse(&place.name) else { continue };
             if mode == Mode::Serial {
                 return Err(format!("a needless copy: {path} in {oid}"));

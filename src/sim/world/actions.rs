@@ -16,8 +16,9 @@ impl World {
         let (p, q) = (pick(paths), pick(paths));
         let (d, e) = (pick(&DIRS), pick(&DIRS));
         let mut ledger = self.ledger.borrow_mut();
+        [p, q, d, e].iter().for_each(|path| ledger.meets(i, u, path));
         let new = ledger.fresh(i);
-        let what = self.next(46);
+        let what = self.next(48);
         if self.trace {
             eprintln!("  user {}: action {what} {p} {q} {d} {e} {new}", NAMES[i]);
         }
@@ -108,6 +109,7 @@ impl World {
                     u.parents(q);
                     u.mv("swap#", q);
                 }
+            46..=47 => self.user_swaps(u, d, e, &mut ledger),
             _ => {}
         }
     }
@@ -131,6 +133,42 @@ impl World {
         }
     }
 
+    /// A swap of two directories' names, too quick for a round to see them on their way.
+    fn user_swaps(&self, u: &User, d: &str, e: &str, ledger: &mut Ledger) {
+        if !two_directories(u, d, e) {
+            return;
+        }
+        for (_, w) in [d, e].iter().flat_map(|x| u.below(x)) {
+            if let What::File(c, _) | What::Link(c) = w {
+                ledger.exempt(&c);
+            }
+        }
+        u.mv(d, "swap#");
+        u.mv(e, d);
+        u.mv("swap#", e);
+    }
+
+    /// A user swaps two directories' names, and each move is synced: for the others, who see the end of it only, each has the
+    /// other's name, so that neither can leave first.
+    pub(super) fn swaps_in_turn(&self, i: usize) {
+        let pick = || *self.random.borrow_mut().pick(&DIRS);
+        let (d, e) = (pick(), pick());
+        if self.trace {
+            eprintln!("  user {}: swaps {d} {e} in turn", NAMES[i]);
+        }
+        let u = &self.machines[i].user;
+        if !two_directories(u, d, e) || u.stat("turn#").is_some() {
+            return;
+        }
+        for (from, to) in [(d, "turn#"), (e, d), ("turn#", e)] {
+            self.clock.pass(1_000_000_000 + self.next(1_000_000));
+            if u.parents(to) {
+                self.user_moves(u, from, to, &mut self.ledger.borrow_mut());
+            }
+            self.round(i);
+        }
+    }
+
     /// A user does something to what has just come into (or was just changed in) the share: whoever works with a folder
     /// that others work with looks at what is new.
     pub(super) fn newest(&self, i: usize) {
@@ -139,6 +177,7 @@ impl World {
         let Some(p) = u.newest() else { return };
         let Some(old) = u.read(&p) else { return };
         let mut ledger = self.ledger.borrow_mut();
+        ledger.meets(i, u, &p);
         let new = ledger.fresh(i);
         let what = self.next(4);
         if self.trace {
@@ -156,4 +195,10 @@ impl World {
             }
         }
     }
+}
+
+/// True for two directories of which none lies in the other.
+fn two_directories(u: &User, d: &str, e: &str) -> bool {
+    let apart = d != e && !d.starts_with(&format!("{e}/")) && !e.starts_with(&format!("{d}/"));
+    apart && [d, e].iter().all(|x| u.read(x) == Some(What::Dir))
 }

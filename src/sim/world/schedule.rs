@@ -93,14 +93,16 @@ impl World {
         let n = self.machines.len();
         let i = self.next(n as u64) as usize;
         if self.mode == Mode::Serial {
-            for _ in 0..=self.next(3) {
-                self.user_acts(i);
+            match self.chance(20) {
+                true => self.swaps_in_turn(i),
+                false => (0..=self.next(3)).for_each(|_| self.user_acts(i)),
             }
-            let before = self.standing();
+            let (before, left) = (self.standing(), self.machines[i].user.tree());
             self.settle();
+            self.all_have_what_one_left(i, &left);
             return self.renamed_files_are_the_same_files(i, &before);
         }
-        match self.next(100) {
+        match self.next(106) {
             0..=39 => self.user_acts(i),
             40..=79 => {
                 if self.mode != Mode::Cross || self.chance(60) {
@@ -127,6 +129,7 @@ impl World {
                 }
                 self.lose_database(i);
             }
+            100..=105 => self.swaps_in_turn(i),
             _ => self.user_acts(i),
         }
     }

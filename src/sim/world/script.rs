@@ -18,6 +18,17 @@ impl World {
         &self.machines[device].user
     }
 
+    /// The user at a device removes a file that he has seen: it must not come back.
+    pub fn removes(&self, device: usize, path: &str) {
+        let user = self.user(device);
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.meets(device, user, path);
+        let old = user.read(path);
+        if user.rm(path).is_some() {
+            ledger.replaced(old.as_ref());
+        }
+    }
+
     /// A device syncs. `Err`: what went wrong, here or before.
     pub fn sync(&self, device: usize) -> std::result::Result<(), String> {
         self.clock.pass(1_000_000_000);

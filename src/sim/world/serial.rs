@@ -1,8 +1,9 @@
-//! A renamed file is renamed on the other devices, too: it stays the same file there, for whoever has it open and for
-//! the disk's sake. Asked in worlds where nothing else is under way.
+//! What must hold where one device acts at a time: every share is as its user left it, and a renamed file is renamed on
+//! the other devices, too: it stays the same file there, for whoever has it open and for the disk's sake.
 
 use super::{NAMES, World};
 use crate::id::{Id, Oid};
+use crate::sim::user::What;
 use crate::state::{State, Table};
 use crate::tree::{Node, Place};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,16 @@ impl World {
             out
         };
         (0..self.machines.len()).map(standing).collect()
+    }
+
+    /// Where nobody else did anything, all shares are as the user at device `by` left his.
+    pub(super) fn all_have_what_one_left(&self, by: usize, left: &BTreeMap<String, What>) {
+        for (m, name) in self.machines.iter().zip(NAMES) {
+            let have = m.user.tree();
+            if have != *left {
+                self.fail(format!("{} left {left:?}, {name} has {have:?}", NAMES[by]));
+            }
+        }
     }
 
     /// What a user at device `by` has renamed and nothing else is still the same file on the others.
