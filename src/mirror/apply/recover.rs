@@ -7,9 +7,15 @@ use super::{SWEPT, Work};
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
 use crate::files::{Files, Kind, Stat};
+use crate::id::Id;
 use crate::mirror::Device;
+use crate::mirror::overlay::Overlay;
 use crate::state::{Intent, Row, Seen, State, Table};
 use crate::tree::Place;
+use std::collections::BTreeMap;
+
+/// Directories that were moved between a crash and the restart, and that are looked for at most; each is an open descriptor.
+const MOVED: usize = 32;
 
 /// Settles all intents, then removes temporaries that no intent names (only if the last application did not end, or the
 /// database is new: then a value in it is missing). To be called before anything is compared. The share is judged by what the intents
@@ -25,10 +31,16 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     let nothing = |_: &Place| false;
     let mut w = Work::new(d, &nothing);
     let mut rest = unended;
+    let moved = w.moved(&intents)?;
     for (number, intent) in intents {
+        let dir = match &intent {
+            Intent::Put { row, .. } => row.place.dir,
+            Intent::Delete { place, .. } => place.dir,
+        };
+        let at = w.open(dir)?.or_else(|| moved.get(&dir).cloned());
         match intent {
-            Intent::Put { temporary, row } => rest |= w.settle_put(&temporary, row)?,
-            Intent::Delete { place, seen } => rest |= w.settle_delete(&place, &seen)?,
+            Intent::Put { temporary, row } => rest |= w.settle_put(at, &temporary, row)?,
+            Intent::Delete { place, seen } => rest |= w.settle_delete(at, &place, &seen)?,
         }
         w.d.state.remove_intent(number)?;
         w.uncommitted += 1;
@@ -43,14 +55,42 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
 }
 
 impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
+    /// The directories of intents that the user has moved since, with what was done in them: found by inode and time of
+    /// birth. (Without that the inode may be another's by now, and what never stood in it would count as deleted there.)
+    /// What is not found counts as removed: a deletion may come undone, or a needless copy come.
+    fn moved(&mut self, intents: &[(u64, Intent)]) -> Result<BTreeMap<Id, F::Dir>> {
+        let mut missing = BTreeMap::new();
+        for (_, intent) in intents {
+            let (Intent::Put { row: Row { place, .. }, .. } | Intent::Delete { place, .. }) = intent;
+            if self.open(place.dir)?.is_none()
+                && let Some(seen) = Overlay::ANC.dir(&self.d.state, place.dir)?.and_then(|row| row.seen)
+                && let Some(birth) = seen.birth
+            {
+                missing.insert((seen.ino, birth), place.dir);
+            }
+        }
+        let mut found = BTreeMap::new();
+        if !missing.is_empty() {
+            self.walk(&mut |w, at, name, stat| {
+                let id = stat.birth.and_then(|birth| missing.get(&(stat.ino, birth))).filter(|_| stat.kind == Kind::Dir);
+                if let Some(id) = id.filter(|_| found.len() < MOVED)
+                    && let Some(dir) = skip_failures(w.d.share.open_dir(at, name))?
+                {
+                    found.insert(*id, dir);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
     /// Was this temporary put in its place? True if it stays to be swept: one that has gone while its intent stands was
     /// put there, so ours is not removed before the intent is, durably.
-    fn settle_put(&mut self, temporary: &Place, mut row: Row) -> Result<bool> {
+    fn settle_put(&mut self, at: Option<F::Dir>, temporary: &Place, mut row: Row) -> Result<bool> {
         let old = self.d.state.get(Table::Anc, &row.place)?;
         let Some(seen) = row.seen.clone() else { return Ok(false) };
-        // The directory is not where it was: it was moved or removed by the user, after or before our rename. The scan
-        // finds what is there by its inode; the row as it is makes at most a needless copy of it.
-        let Some(at) = self.open(row.place.dir)? else { return Ok(false) };
+        // The directory has gone: the user removed it, after or before our rename. What was put there comes back.
+        let Some(at) = at else { return Ok(false) };
         let files = self.d.share.clone();
         let tmp = files.stat(&at, temporary.name.as_bytes())?;
         let there = files.stat(&at, row.place.name.as_bytes())?;
@@ -97,9 +137,9 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     }
 
     /// Was this file removed? True if it stays, under a temporary's name, to be swept.
-    fn settle_delete(&mut self, place: &Place, seen: &Seen) -> Result<bool> {
+    fn settle_delete(&mut self, at: Option<F::Dir>, place: &Place, seen: &Seen) -> Result<bool> {
         let (mut stat, mut rest) = (None, false);
-        if let Some(at) = self.open(place.dir)? {
+        if let Some(at) = at {
             self.touched(&at); // A kill is no power cut, here either.
             let parting = parting(seen);
             match self.d.share.stat(&at, parting.as_bytes())? {
@@ -130,6 +170,17 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
 
     /// Removes temporaries in all directories of the disk: the ancestor may be new, and know none of them.
     fn sweep(&mut self) -> Result<()> {
+        self.walk(&mut |w, dir, name, stat| {
+            if matches!(stat.kind, Kind::File | Kind::Link) && is_temporary(name) {
+                skip_failures(w.d.share.unlink(dir, name))?;
+                w.touched(dir); // Else a power cut could bring it back, when nobody looks for it any more.
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `each` for all that is in the share: its directory, its name there, and what it is.
+    fn walk(&mut self, each: &mut dyn FnMut(&mut Self, &F::Dir, &[u8], &Stat) -> Result<()>) -> Result<()> {
         let files = self.d.share.clone();
         // The directories on the way down, each with the names that are still to be looked at.
         let mut stack = vec![(files.root(), None::<Vec<Box<[u8]>>>)];
@@ -146,13 +197,10 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
                 continue;
             };
             let dir = dir.clone();
-            match skip_failures(files.stat(&dir, &name))?.flatten().map(|s| s.kind) {
-                Some(Kind::Dir) => stack.extend(skip_failures(files.open_dir(&dir, &name))?.map(|below| (below, None))),
-                Some(Kind::File | Kind::Link) if is_temporary(&name) => {
-                    skip_failures(files.unlink(&dir, &name))?;
-                    self.touched(&dir); // Else a power cut could bring it back, when nobody looks for it any more.
-                }
-                _ => {}
+            let Some(stat) = skip_failures(files.stat(&dir, &name))?.flatten() else { continue };
+            each(self, &dir, &name, &stat)?;
+            if stat.kind == Kind::Dir {
+                stack.extend(skip_failures(files.open_dir(&dir, &name))?.map(|below| (below, None)));
             }
         }
         Ok(())
