@@ -112,14 +112,17 @@ fn merges(history: &History, unsure: bool) -> Outcome {
 }
 
 /// A conflict copy's name tells of its own version who wrote it and when, in the commit in which it is new. (One that a
-/// user has edited and moved with its directory is not new.) In a serial world there is none.
+/// user has edited is not new where it moved with its directory, or where it stands against its deletion.) In a serial
+/// world there is none.
 fn copies(mode: Mode, history: &History) -> Outcome {
+    let named = |c: &Commit, v: &Version, name: &Name| c.files.values().any(|(place, x)| x.id == v.id && place.name == *name);
     for (oid, c) in history {
-        let parents = || c.parents.iter().filter_map(|p| history.get(p)).flat_map(|p| p.files.values());
-        let before: BTreeSet<&Place> = parents().map(|(place, _)| place).collect();
-        let named: BTreeSet<(Id, &Name)> = parents().map(|(place, v)| (v.id, &place.name)).collect();
-        let new = |place: &Place, v: &Version| !before.contains(place) && !named.contains(&(v.id, &place.name));
-        for (path, (place, v)) in c.files.iter().filter(|(_, (place, v))| new(place, v)) {
+        let before: BTreeSet<&Place> =
+            c.parents.iter().filter_map(|p| history.get(p)).flat_map(|p| p.files.values().map(|(place, _)| place)).collect();
+        for (path, (place, v)) in c.files.iter().filter(|(path, (place, _))| is_copy(path) && !before.contains(place)) {
+            if contained(history, oid).iter().any(|a| a != oid && named(&history[a], v, &place.name)) {
+                continue;
+            }
             let Some(told) = conflict::parse(&place.name) else { continue };
             if mode == Mode::Serial {
                 return Err(format!("a needless copy: {path} in {oid}"));
