@@ -5,6 +5,7 @@
 use sharelock::clock::Time;
 use sharelock::error::Result;
 use sharelock::id::{Id, Oid};
+use sharelock::mirror::partial::sift::Sift;
 use sharelock::path::Name;
 use sharelock::tree::merge::{How, Merged, Outcome, Same, merge};
 use sharelock::tree::{FileKind, Node, Place, Tree, Version, Writer};
@@ -100,8 +101,14 @@ const HOLDERS: &[u8] = b"\0\0VWXYZ";
 
 type Loose = Vec<(Place, Node)>;
 
+/// Some names are those that conflict copies get.
 fn place(d: &mut Draw) -> Place {
-    Place { dir: id(d.of(HOLDERS)), name: Name::new([d.of(b"abc")]).unwrap() }
+    let (dir, name) = (id(d.of(HOLDERS)), d.of(b"abc") as char);
+    let name = match d.chance(10) {
+        true => format!("{name} (conflict {} 1970-01-01 00000{})", d.of(b"AB") as char, d.below(2)),
+        false => name.to_string(),
+    };
+    Place { dir, name: Name::new(name.into_bytes()).unwrap() }
 }
 
 fn file(d: &mut Draw, n: u8) -> Node {
@@ -304,6 +311,64 @@ fn closed_directories_change_nothing() {
         assert_eq!((got.reseal, got.conflicts), (want.reseal, want.conflicts));
     }
     assert!(closed_some > 2_000 && opened > 20, "too few cases: {closed_some} closed, {opened} opened");
+}
+
+/// What the three trees list if they leave out what is settled, and what comes of that.
+fn sifted(sift: &Sift, all: &[Tree; 3]) -> ([Tree; 3], Vec<(Place, Node)>) {
+    let mut listed = [Tree::new(), Tree::new(), Tree::new()];
+    let mut settled = Vec::new();
+    let mut shown = BTreeSet::new();
+    let places: BTreeSet<&Place> = all.iter().flat_map(|t| t.iter().map(|(p, _)| p)).collect();
+    for p in places {
+        let trio = all.each_ref().map(|t| t.get(p).cloned());
+        let generation = &mut |n: &Node| Ok(n.file().unwrap().generation);
+        if let Some(winner) = sift.settled(p.dir, &p.name, &trio, generation).unwrap()
+            && (trio[0].is_some() || !shown.insert((p.dir, winner)))
+        {
+            listed.iter_mut().for_each(|t| t.thin(p.dir));
+            settled.push((p.clone(), trio[winner].clone().unwrap()));
+            continue;
+        }
+        for (tree, node) in listed.iter_mut().zip(trio) {
+            node.into_iter().for_each(|n| tree.insert(p.clone(), n));
+        }
+    }
+    (listed, settled)
+}
+
+#[test]
+fn what_is_settled_by_itself_changes_nothing() {
+    let mut d = Draw(0x5eed_0004);
+    let (mut left_out, mut asked, mut added, mut edited) = (0, 0, 0, 0);
+    for _ in 0..50_000 {
+        let (b, x, y) = if d.chance(30) { grafted(&mut d) } else { triple(&mut d) };
+        let want = whole(&b, &x, &y, How::Real);
+        let all = [b, x, y];
+        let mut sift = Sift::default();
+        let places: BTreeSet<&Place> = all.iter().flat_map(|t| t.iter().map(|(p, _)| p)).collect();
+        places.iter().for_each(|p| sift.note(&all.each_ref().map(|t| t.get(p).cloned())));
+        let (got, settled) = loop {
+            let (listed, settled) = sifted(&sift, &all);
+            match outcome(&listed[0], &listed[1], &listed[2], How::Real) {
+                Outcome::Merged(m) => break (m, settled),
+                Outcome::Open(ids) => {
+                    asked += 1;
+                    assert!(!ids.is_empty() && ids.iter().all(|i| sift.whole.insert(*i)), "asked for what is whole");
+                }
+            }
+        };
+        left_out += settled.len();
+        added += settled.iter().filter(|(p, _)| all[0].get(p).is_none()).count();
+        edited += settled.iter().filter(|(p, n)| all[0].get(p).is_some_and(|b| b != n)).count();
+        let mut tree: BTreeMap<Place, Node> = got.tree.iter().map(|(p, n)| (p.clone(), n.clone())).collect();
+        for (p, n) in settled {
+            assert!(tree.insert(p.clone(), n).is_none(), "something else got the name of what was settled: {p:?}\n{all:#?}");
+        }
+        assert_eq!(tree, expand(&want.tree, &all[1]), "{all:#?}");
+        assert_eq!((got.reseal, got.conflicts), (want.reseal, want.conflicts), "{all:#?}");
+    }
+    println!("{left_out} left out, {added} added, {edited} edited, {asked} asked");
+    assert!(left_out > 10_000 && added > 300 && edited > 1_500 && asked > 30, "too few: {left_out} {added} {edited} {asked}");
 }
 
 fn without_generations(t: &Tree) -> Vec<(Place, Node)> {

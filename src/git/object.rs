@@ -91,6 +91,11 @@ impl Entry<'_> {
     pub fn is_tree(&self) -> bool {
         self.tree
     }
+
+    /// Where it stands beside another one in a tree: git's order.
+    pub fn order(&self, other: &Entry<'_>) -> std::cmp::Ordering {
+        compare(self.name, self.tree, other.name, other.tree)
+    }
 }
 
 /// The entries of a tree, in order.
@@ -102,6 +107,7 @@ pub fn entries(tree: &[u8]) -> Entries<'_> {
 }
 
 /// See [`entries`].
+#[derive(Clone)]
 pub struct Entries<'a> {
     rest: &'a [u8],
     last: Option<(&'a [u8], bool)>,

@@ -29,14 +29,20 @@ pub fn differences<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
     let mut n = 0;
     while let Some((dir, tree)) = todo.pop() {
         let new = listing(d, &mut versions, &dir, &tree)?;
-        let mut old = Overlay::HEAD.list(&d.state, dir)?.into_iter().peekable();
+        let mut rest = Overlay::HEAD.within(dir);
+        let mut old = rest.next(&d.state)?;
         for (name, item) in new {
-            while old.peek().is_some_and(|o| o.place.name < name) {
-                if let Some(o) = old.next() {
-                    n += gone(&mut d.state, o, &mut lost_dirs)?;
-                }
+            while let Some(o) = old.take_if(|o| o.place.name < name) {
+                n += gone(&mut d.state, o, &mut lost_dirs)?;
+                old = rest.next(&d.state)?;
             }
-            let before = old.next_if(|o| o.place.name == name);
+            let before = match old.take_if(|o| o.place.name == name) {
+                Some(o) => {
+                    old = rest.next(&d.state)?;
+                    Some(o)
+                }
+                None => None,
+            };
             let before = before.as_ref().and_then(|r| r.here());
             // The same object under the same id at the same place: nothing to open.
             if let Some(Node::File(v)) = before
@@ -70,8 +76,9 @@ pub fn differences<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
                 d.state.put(Table::Next, &Row { place: Place { dir, name }, node: RowNode::Here(node), seen: None })?;
             }
         }
-        for o in old {
+        while let Some(o) = old {
             n += gone(&mut d.state, o, &mut lost_dirs)?;
+            old = rest.next(&d.state)?;
         }
     }
     // Directories that stand nowhere any more: what they held is gone, too, unless it moved.
@@ -107,7 +114,7 @@ fn listing<F: Files, S: State, C: Clock, R: Random>(
             continue;
         };
         if out.insert(name.clone(), item).is_some() {
-            return Err(Error::integrity(Class::Form, format!("two entries of one directory have the name {name}")));
+            return Err(double(&name));
         }
     }
     Ok(out)
@@ -121,6 +128,11 @@ pub fn rebuild_head<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
         d.state.absorb(Table::Next, Table::Head)?;
     }
     Ok(())
+}
+
+/// The error of a directory in which a name stands twice.
+pub(super) fn double(name: &Name) -> Error {
+    Error::integrity(Class::Form, format!("two entries of one directory have the name {name}"))
 }
 
 /// Sets the versions that only the merge knows as 'took head's id' (generation 0) to generation 1 in `Scan`.

@@ -89,31 +89,17 @@ impl Overlay {
 
     /// Calls `each` for every row of a directory in order of names. `each` must not change the tables.
     pub fn children<S: State>(&self, state: &S, dir: Id, mut each: impl FnMut(Row) -> Result<()>) -> Result<()> {
-        let mut base = Rows::within(self.base, dir);
-        let Some(scratch) = self.scratch else {
-            while let Some(row) = base.next(state)? {
-                each(row)?;
-            }
-            return Ok(());
-        };
-        let mut over = Rows::within(scratch, dir);
-        let (mut a, mut b) = (base.next(state)?, over.next(state)?);
-        loop {
-            let order = match (&a, &b) {
-                (None, None) => return Ok(()),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some(x), Some(y)) => x.place.name.cmp(&y.place.name),
-            };
-            if order.is_eq() {
-                a = base.next(state)?;
-            }
-            let row =
-                if order.is_lt() { std::mem::replace(&mut a, base.next(state)?) } else { std::mem::replace(&mut b, over.next(state)?) };
-            if let Some(row) = row.filter(|r| r.here().is_some()) {
-                each(row)?;
-            }
+        let mut rows = self.within(dir);
+        while let Some(row) = rows.next(state)? {
+            each(row)?;
         }
+        Ok(())
+    }
+
+    /// The rows of a directory in order of names, one after another.
+    pub fn within(&self, dir: Id) -> Within {
+        let over = self.scratch.map(|scratch| Rows::within(scratch, dir));
+        Within { base: Rows::within(self.base, dir), over, next: None }
     }
 
     /// The rows of a directory, all at once.
@@ -184,6 +170,40 @@ impl Rows {
         self.last = rows.last().map(|r| r.place.clone());
         self.page = rows.into_iter();
         Ok(self.page.next())
+    }
+}
+
+/// The rows of one directory of an overlay ([`Overlay::within`]), never tombstones.
+pub struct Within {
+    base: Rows,
+    over: Option<Rows>,
+    /// What each of the two comes to next, once it has been asked.
+    next: Option<[Option<Row>; 2]>,
+}
+
+impl Within {
+    /// The next row.
+    pub fn next<S: State>(&mut self, state: &S) -> Result<Option<Row>> {
+        let Some(over) = &mut self.over else { return self.base.next(state) };
+        if self.next.is_none() {
+            self.next = Some([self.base.next(state)?, over.next(state)?]);
+        }
+        let Some([a, b]) = &mut self.next else { return Ok(None) };
+        loop {
+            let order = match (&*a, &*b) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(x), Some(y)) => x.place.name.cmp(&y.place.name),
+            };
+            if order.is_eq() {
+                *a = self.base.next(state)?;
+            }
+            let row = if order.is_lt() { std::mem::replace(a, self.base.next(state)?) } else { std::mem::replace(b, over.next(state)?) };
+            if let Some(row) = row.filter(|r| r.here().is_some()) {
+                return Ok(Some(row));
+            }
+        }
     }
 }
 

@@ -1,21 +1,49 @@
-//! Loading what a merge needs: of three trees, the directories in which they differ; and writing the result to `Next`.
+//! Loading what a merge needs: of three trees, the directories in which they differ, and of these the files that are
+//! not settled by themselves ([`sift`]); and writing the result to `Next`.
+
+mod sealed_trees;
+mod share_trees;
+pub mod sift;
 
 use super::Device;
 use super::content::Opened;
 use super::history;
 use super::overlay::{Overlay, each_row};
 use super::packs::Packs;
-use super::sealed::{self, Versions};
 use super::stage;
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::id::{Id, Oid};
-use crate::state::{Row, RowNode, State, Table};
+use crate::path::Name;
+use crate::state::{Row, RowNode, State, Table, key};
 use crate::tree::merge::{How, Merged, Outcome, merge};
 use crate::tree::planted::{self, Mistake};
 use crate::tree::{Node, Place, Tree};
-use std::collections::{BTreeMap, BTreeSet};
+use sealed_trees::{Sealed, View};
+use share_trees::Share;
+use sift::{Entry, Sift, Trio};
+use std::collections::BTreeSet;
+
+/// Three trees (base, first, second) that are read a directory at a time.
+trait Trees<F: Files, S: State, C: Clock, R: Random> {
+    /// What stands under a name.
+    type Entry: Entry;
+    /// A directory that is being read.
+    type Listing;
+
+    /// Begins to read a directory. Unless `whole`, names may be left out that are the same in all three trees.
+    fn listing(&mut self, d: &Device<F, S, C, R>, dir: Id, whole: bool) -> Result<Self::Listing>;
+    /// The next name, in order.
+    fn next(&mut self, d: &Device<F, S, C, R>, at: &mut Self::Listing) -> Result<Option<(Name, Trio<Self::Entry>)>>;
+    /// What an entry stands for.
+    fn node(&mut self, d: &Device<F, S, C, R>, entry: &Self::Entry) -> Result<Node>;
+
+    /// [`Sift::settled`].
+    fn settled(&mut self, d: &Device<F, S, C, R>, sift: &Sift, dir: Id, name: &Name, trio: &Trio<Self::Entry>) -> Result<Option<usize>> {
+        sift.settled(dir, name, trio, &mut |e| Ok(self.node(d, e)?.file().map_or(0, |v| v.generation)))
+    }
+}
 
 /// Merges the share as scanned with head over the ancestor, and leaves the result in `Next`. `true` if it differs from
 /// head. The packs are closed first: what was just sealed may have to be read.
@@ -32,8 +60,9 @@ pub fn merge_share<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
             touch(&d.state, place.dir, &mut touched)?;
         }
     }
-    const VIEWS: [Overlay; 3] = [Overlay::ANC, Overlay::HEAD, Overlay::SCANNED];
+    let mut sift = Sift::default();
     loop {
+        sift.moved.clear();
         let mut trees = [Tree::new(), Tree::new(), Tree::new()];
         let mut opened: BTreeSet<Id> = BTreeSet::new();
         let mut todo = vec![Id::ROOT];
@@ -42,20 +71,18 @@ pub fn merge_share<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
                 continue;
             }
             let mut inside: BTreeSet<Id> = BTreeSet::new();
-            for (view, tree) in VIEWS.iter().zip(&mut trees) {
-                view.children(&d.state, dir, |row| {
-                    if let Some(node) = row.here() {
-                        if let Node::Dir { id, .. } = node {
-                            inside.insert(*id);
-                        }
-                        tree.insert(row.place.clone(), node.clone());
-                    }
-                    Ok(())
-                })?;
+            let mut at = Share.listing(d, dir, true)?;
+            while let Some((name, trio)) = Share.next(d, &mut at)? {
+                sift.note(&trio);
+                for (tree, node) in trees.iter_mut().zip(trio) {
+                    let Some(node) = node.filter(Node::is_dir) else { continue };
+                    inside.insert(node.id());
+                    tree.insert(Place { dir, name: name.clone() }, node);
+                }
             }
             for id in inside {
                 let mut everywhere = true;
-                for view in VIEWS {
+                for view in share_trees::VIEWS {
                     everywhere = everywhere && view.dir(&d.state, id)?.is_some();
                 }
                 if touched.contains(&id) || !everywhere {
@@ -67,14 +94,19 @@ pub fn merge_share<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S,
             let ids: Vec<Id> = tree.dirs().map(|(id, _)| *id).filter(|id| !opened.contains(id)).collect();
             ids.into_iter().for_each(|id| tree.close(id));
         }
+        list_files(d, &mut Share, &sift, &opened, &mut trees)?;
         let mut same = Opened { git: &d.git, keys: &d.keys };
         match merge(&trees[0], &trees[1], &trees[2], How::Real, &mut same)? {
             Outcome::Open(more) => {
                 for id in more {
                     touch(&d.state, id, &mut touched)?;
+                    sift.whole.insert(id);
                 }
             }
-            Outcome::Merged(m) => return to_next(d, packs, m, &opened),
+            Outcome::Merged(m) => {
+                drop(trees);
+                return to_next(d, packs, m, &mut Share, &sift, &opened, share_trees::HEAD);
+            }
         }
     }
 }
@@ -95,13 +127,48 @@ fn touch<S: State>(state: &S, dir: Id, touched: &mut BTreeSet<Id>) -> Result<()>
     Ok(())
 }
 
-/// Puts a merged tree into `Next` as differences against `Head`; seals the new file heads. `opened`: the directories
-/// that the trees listed.
-fn to_next<F: Files, S: State, C: Clock, R: Random>(
+/// Lists the files of all opened directories that are not settled by themselves. Of those that were added, one of each
+/// directory: so it is seen that the directory is needed.
+fn list_files<F: Files, S: State, C: Clock, R: Random, T: Trees<F, S, C, R>>(
+    d: &Device<F, S, C, R>,
+    from: &mut T,
+    sift: &Sift,
+    opened: &BTreeSet<Id>,
+    trees: &mut [Tree; 3],
+) -> Result<()> {
+    for dir in opened {
+        let mut shown = [false; 3];
+        let whole = sift.is_whole(*dir);
+        if !whole {
+            trees.iter_mut().for_each(|t| t.thin(*dir));
+        }
+        let mut at = from.listing(d, *dir, whole)?;
+        while let Some((name, trio)) = from.next(d, &mut at)? {
+            if let Some(winner) = from.settled(d, sift, *dir, &name, &trio)?
+                && (trio[0].is_some() || std::mem::replace(&mut shown[winner], true))
+            {
+                continue;
+            }
+            for (tree, entry) in trees.iter_mut().zip(&trio) {
+                if let Some(entry) = entry.as_ref().filter(|e| !e.is_dir()) {
+                    tree.insert(Place { dir: *dir, name: name.clone() }, from.node(d, entry)?);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a merged tree into `Next` as differences against `Head`, which is the tree of this number among the three; seals
+/// the new file heads. `opened`: the directories that the trees listed.
+fn to_next<F: Files, S: State, C: Clock, R: Random, T: Trees<F, S, C, R>>(
     d: &mut Device<F, S, C, R>,
     packs: &mut Packs<F>,
     merged: Merged,
+    from: &mut T,
+    sift: &Sift,
     opened: &BTreeSet<Id>,
+    head_is: usize,
 ) -> Result<bool> {
     d.state.clear(Table::Next)?;
     let mut differs = false;
@@ -133,72 +200,39 @@ fn to_next<F: Files, S: State, C: Clock, R: Random>(
         }
     }
     for dir in opened {
-        for row in Overlay::HEAD.list(&d.state, *dir)? {
-            if merged.tree.get(&row.place).is_none() {
-                differs = true;
-                d.state.put(Table::Next, &Row { place: row.place, node: RowNode::Gone, seen: None })?;
+        let mut at = from.listing(d, *dir, sift.is_whole(*dir))?;
+        while let Some((name, trio)) = from.next(d, &mut at)? {
+            let place = Place { dir: *dir, name };
+            if merged.tree.get(&place).is_some() {
+                continue;
             }
+            let node = match (from.settled(d, sift, *dir, &place.name, &trio)?, &trio[head_is]) {
+                (None, None) => continue,
+                (None, Some(_)) => RowNode::Gone,
+                (Some(winner), head) => {
+                    let new = trio[winner].as_ref().filter(|new| !head.as_ref().is_some_and(|h| h.same(new)));
+                    let Some(new) = new else { continue };
+                    let mut node = from.node(d, new)?;
+                    if let Node::File(v) = &mut node {
+                        v.generation = v.generation.max(1);
+                    }
+                    RowNode::Here(node)
+                }
+            };
+            differs = true;
+            d.state.put(Table::Next, &Row { place, node, seen: None })?;
         }
     }
     Ok(differs)
 }
 
-/// One of the trees of a merge of commits: a sealed tree, or one that was merged before.
-#[derive(Default)]
-struct View {
-    merged: Option<Tree>,
-    trees: BTreeMap<Id, Oid>,
-}
-
-impl View {
-    fn of(root: Oid) -> View {
-        View { merged: None, trees: BTreeMap::from([(Id::ROOT, root)]) }
-    }
-
-    fn merged(tree: Tree) -> View {
-        let mut trees = BTreeMap::from([(Id::ROOT, Oid::ZERO)]);
-        for (_, node) in tree.iter() {
-            if let Node::Dir { id, tree } = node {
-                trees.insert(*id, *tree);
-            }
-        }
-        View { merged: Some(tree), trees }
-    }
-
-    /// Lists a directory into `into`.
-    fn open<F: Files, S: State, C: Clock, R: Random>(
-        &mut self,
-        d: &Device<F, S, C, R>,
-        versions: &mut Versions,
-        dir: Id,
-        into: &mut Tree,
-    ) -> Result<()> {
-        let Some(oid) = self.trees.get(&dir).copied() else { return Ok(()) };
-        if let Some(tree) = self.merged.as_ref().filter(|_| oid == Oid::ZERO) {
-            for (place, node) in tree.children(dir) {
-                into.insert(place.clone(), node.clone());
-            }
-            return Ok(());
-        }
-        for item in sealed::list(&d.git, &d.keys, &dir, &oid)? {
-            let Some(name) = item.name.clone() else { continue };
-            let Some(node) = sealed::node(&d.git, &d.keys, versions, &item)? else { continue };
-            if let Node::Dir { id, tree } = &node {
-                self.trees.insert(*id, *tree);
-            }
-            into.insert(Place { dir, name }, node);
-        }
-        Ok(())
-    }
-}
-
 /// Loads base, first and second as far as they differ, and merges.
 fn merge_views<F: Files, S: State, C: Clock, R: Random>(
     d: &Device<F, S, C, R>,
-    views: &mut [View; 3],
+    sealed: &mut Sealed,
     how: How,
-) -> Result<(Merged, BTreeSet<Id>)> {
-    let mut versions = Versions::default();
+) -> Result<(Merged, Sift, BTreeSet<Id>)> {
+    let mut sift = Sift { all: how == How::VirtualBase, ..Sift::default() };
     let mut force: BTreeSet<Id> = BTreeSet::from([Id::ROOT]);
     loop {
         let mut trees = [Tree::new(), Tree::new(), Tree::new()];
@@ -209,10 +243,10 @@ fn merge_views<F: Files, S: State, C: Clock, R: Random>(
         loop {
             opened.append(&mut todo);
             let mut any = false;
-            for ((view, tree), done) in views.iter_mut().zip(&mut trees).zip(&mut done) {
+            for ((view, tree), done) in sealed.views.iter_mut().zip(&mut trees).zip(&mut done) {
                 for dir in &opened {
                     if view.trees.contains_key(dir) && done.insert(*dir) {
-                        view.open(d, &mut versions, *dir, tree)?;
+                        view.open(d, *dir, tree)?;
                         any = true;
                     }
                 }
@@ -227,8 +261,13 @@ fn merge_views<F: Files, S: State, C: Clock, R: Random>(
                 if opened.contains(&id) || closed.contains(&id) {
                     continue;
                 }
-                let oids: Vec<Oid> =
-                    views.iter().zip(&trees).filter(|(_, t)| t.dir(&id).is_some()).filter_map(|(v, _)| v.trees.get(&id).copied()).collect();
+                let oids: Vec<Oid> = sealed
+                    .views
+                    .iter()
+                    .zip(&trees)
+                    .filter(|(_, t)| t.dir(&id).is_some())
+                    .filter_map(|(v, _)| v.trees.get(&id).copied())
+                    .collect();
                 if oids.len() < 3 {
                     rest.insert(id);
                 } else if oids[0] != Oid::ZERO && oids.iter().all(|o| *o == oids[0]) {
@@ -247,11 +286,22 @@ fn merge_views<F: Files, S: State, C: Clock, R: Random>(
         for tree in &mut trees {
             closed.iter().for_each(|id| tree.close(*id));
         }
+        sift.moved.clear();
+        for dir in &opened {
+            let mut at = sealed.listing(d, *dir, sift.is_whole(*dir))?;
+            while let Some((_, trio)) = Trees::next(sealed, d, &mut at)? {
+                sift.note(&trio);
+            }
+        }
+        list_files(d, sealed, &sift, &opened, &mut trees)?;
         let mut same = Opened { git: &d.git, keys: &d.keys };
         let [base, first, second] = &trees;
         match merge(base, first, second, how, &mut same)? {
-            Outcome::Open(more) => force.extend(more),
-            Outcome::Merged(m) => return Ok((m, opened)),
+            Outcome::Open(more) => {
+                force.extend(&more);
+                sift.whole.extend(more);
+            }
+            Outcome::Merged(m) => return Ok((m, sift, opened)),
         }
     }
 }
@@ -270,8 +320,8 @@ fn base_of<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, base
     for next in more {
         let inner = history::walk(d, &done, &[*next])?.bases;
         let base = if depth > 40 { root(oldest)? } else { base_of(d, &inner, depth + 1)? };
-        let mut views = [base, view, root(next)?];
-        let (m, _) = merge_views(d, &mut views, How::VirtualBase)?;
+        let mut views = Sealed::of([base, view, root(next)?]);
+        let (m, _, _) = merge_views(d, &mut views, How::VirtualBase)?;
         view = View::merged(m.tree);
         done.push(*next);
     }
@@ -289,7 +339,8 @@ pub fn merge_commits<F: Files, S: State, C: Clock, R: Random>(
 ) -> Result<bool> {
     let base = base_of(d, bases, 0)?;
     let tree = |oid: &Oid| Ok::<_, Error>(View::of(super::secure::tree_of(d, oid)?));
-    let mut views = [base, tree(first)?, tree(second)?];
-    let (merged, opened) = merge_views(d, &mut views, How::Real)?;
-    to_next(d, packs, merged, &opened)
+    let mut views = Sealed::of([base, tree(first)?, tree(second)?]);
+    let (merged, sift, opened) = merge_views(d, &mut views, How::Real)?;
+    let head_is = if super::secure::oid_value(&d.state, key::HEAD)?.as_ref() == Some(first) { 1 } else { 2 };
+    to_next(d, packs, merged, &mut views, &sift, &opened, head_is)
 }

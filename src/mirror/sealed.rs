@@ -34,22 +34,70 @@ pub struct Item {
 /// for this directory, a kind that git's mode contradicts, a long name without its `s.n`.
 pub fn list<F: Files>(git: &Store<F>, keys: &VaultKeys, dir: &Id, tree: &Oid) -> Result<Vec<Item>> {
     let bytes = git.read(tree, Type::Tree, limit::TREE)?;
-    let mut long: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
-    for entry in object::entries(&bytes) {
+    items(git, keys, dir, object::entries(&bytes))
+}
+
+/// The directories among the entries of a sealed directory, and the large files, which are git trees, too. As
+/// [`list`], but of the other entries only the form is looked at.
+pub fn list_trees<F: Files>(git: &Store<F>, keys: &VaultKeys, dir: &Id, tree: &Oid) -> Result<Vec<Item>> {
+    let bytes = git.read(tree, Type::Tree, limit::TREE)?;
+    let blob = |e: &Result<object::Entry<'_>>| e.as_ref().is_ok_and(|e| !e.is_tree() && name::classify(e.name) != Listed::LongName);
+    items(git, keys, dir, object::entries(&bytes).filter(|e| !blob(e)))
+}
+
+/// The entries of a sealed directory in three trees, as [`list`], less those that are the same in all three and that
+/// `keep` does not ask for by their names.
+pub fn list_differing<F: Files>(
+    git: &Store<F>,
+    keys: &VaultKeys,
+    dir: &Id,
+    trees: [&Oid; 3],
+    keep: &dyn Fn(&Name) -> bool,
+) -> Result<[Vec<Item>; 3]> {
+    let read = |tree: &Oid| git.read(tree, Type::Tree, limit::TREE);
+    let bytes = [read(trees[0])?, read(trees[1])?, read(trees[2])?];
+    let mut rest = bytes.each_ref().map(|b| object::entries(b));
+    let mut next = [rest[0].next().transpose()?, rest[1].next().transpose()?, rest[2].next().transpose()?];
+    let mut differing = [Vec::new(), Vec::new(), Vec::new()];
+    // All three are in git's order.
+    while let Some(first) = next.iter().flatten().copied().min_by(object::Entry::order) {
+        let here = next.map(|e| e.is_some_and(|e| e.order(&first).is_eq()));
+        // A long name stays: it is needed by an entry that may itself differ.
+        let passed_over = next == [Some(first); 3]
+            && name::classify(first.name) == Listed::Entry
+            && !name::open(keys, dir, first.name, None)?.name.is_some_and(|n| keep(&n));
+        for i in (0..3).filter(|i| here[*i]) {
+            let entry = std::mem::replace(&mut next[i], rest[i].next().transpose()?);
+            differing[i].extend(entry.filter(|_| !passed_over));
+        }
+    }
+    let [a, b, c] = differing.each_ref().map(|d| items(git, keys, dir, d.iter().copied().map(Ok)));
+    Ok([a?, b?, c?])
+}
+
+/// Opens entries of one sealed directory; long names are looked for among them.
+fn items<'e, F: Files>(
+    git: &Store<F>,
+    keys: &VaultKeys,
+    dir: &Id,
+    entries: impl Iterator<Item = Result<object::Entry<'e>>> + Clone,
+) -> Result<Vec<Item>> {
+    let mut long: BTreeMap<&[u8], Oid> = BTreeMap::new();
+    for entry in entries.clone() {
         let entry = entry?;
         if name::classify(entry.name) == Listed::LongName {
-            long.insert(entry.name.to_vec(), entry.oid);
+            long.insert(entry.name, entry.oid);
         }
     }
     let mut items = Vec::new();
-    for entry in object::entries(&bytes) {
+    for entry in entries {
         let entry = entry?;
         let opened = match name::classify(entry.name) {
             Listed::Entry => name::open(keys, dir, entry.name, None)?,
             Listed::LongEntry => {
                 let stem = &entry.name[..entry.name.len() - 2];
                 let key = [stem, b".n"].concat();
-                let oid = long.get(&key).ok_or_else(|| {
+                let oid = long.get(&key[..]).ok_or_else(|| {
                     Error::integrity(Class::Absent, format!("{}: its long name is missing", crate::path::printable(entry.name)))
                 })?;
                 let content = git.read(oid, Type::Blob, 1024)?;

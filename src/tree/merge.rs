@@ -28,7 +28,7 @@ pub enum How {
 pub enum Outcome {
     /// A tree.
     Merged(Merged),
-    /// These closed directories must be opened in all three trees; then the merge is called again.
+    /// These closed or thin directories must be listed whole in all three trees; then the merge is called again.
     Open(BTreeSet<Id>),
 }
 

@@ -105,6 +105,10 @@ impl Plan {
         let mut lost: Vec<(RelPath, Place, Winner)> = Vec::new();
         let mut todo: Vec<(RelPath, Id, Vec<Id>)> = vec![(RelPath::root(), Id::ROOT, vec![Id::ROOT])];
         while let Some((path, dir, ids)) = todo.pop() {
+            // Their entries meet, so all of them have to be known.
+            if ids.len() > 1 {
+                open.extend(ids.iter().filter(|id| first.is_thin(id) || second.is_thin(id)));
+            }
             for id in ids.iter().filter(|id| closed(id)) {
                 if ids.len() > 1 || dirs_in.contains_key(id) || files_in.contains_key(id) || losers_in.contains_key(id) {
                     open.insert(*id);

@@ -6,6 +6,12 @@
 //! in all three trees, so the rows of MERGE 5 leave it alone, with one exception: where two directories become one
 //! (R-dir-dir), their entries meet. The merge then asks for those directories to be opened ([`super::merge::Outcome`]).
 //! Every directory above a listed one is listed.
+//!
+//! An open directory may be *thin*: files in it are not listed that the rest of the trees has no bearing on. Those are the
+//! files whose place holds a file of one id, or nothing, in each tree, and which the rows give to one side whole, without a
+//! new file head; where a tree has nothing at that place, the id must stand nowhere else in it. The name may not look like
+//! a conflict copy's, and of the files that only one side has, one must be listed in each directory. Entries of thin
+//! directories, too, meet where two directories become one, so these are asked for as well. Directories are always listed.
 
 use super::{Node, Place};
 use crate::id::Id;
@@ -18,6 +24,7 @@ pub struct Tree {
     nodes: BTreeMap<Place, Node>,
     dirs: BTreeMap<Id, Place>,
     closed: BTreeSet<Id>,
+    thin: BTreeSet<Id>,
 }
 
 impl Tree {
@@ -47,6 +54,16 @@ impl Tree {
     /// True if a directory's entries are not listed.
     pub fn is_closed(&self, dir: &Id) -> bool {
         self.closed.contains(dir)
+    }
+
+    /// Says that not all files of an open directory are listed.
+    pub fn thin(&mut self, dir: Id) {
+        self.thin.insert(dir);
+    }
+
+    /// True if not all files of an open directory are listed.
+    pub fn is_thin(&self, dir: &Id) -> bool {
+        self.thin.contains(dir)
     }
 
     /// What stands at a place.
