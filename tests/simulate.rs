@@ -161,3 +161,24 @@ fn killed_while_removing_from_a_directory_that_is_moved_then() {
         }
     }
 }
+
+/// Two directories become one in a merge of heads, while other files in them are edited: what was the same on all sides,
+/// and so took no part until then, stays.
+#[test]
+fn directories_that_become_one_keep_what_nobody_touched() {
+    let world = World::scripted(&[Traits::ALL; 2], 1).unwrap();
+    let (a, b) = (world.user(0), world.user(1));
+    for path in ["p/edited", "p/same", "q/edited too", "q/same too"] {
+        assert!(a.parents(path));
+        a.write(path, path).unwrap();
+    }
+    (0..2).for_each(|i| world.sync(i).unwrap());
+    a.mv("p", "r").and_then(|()| a.write("q/edited too", "by a")).unwrap();
+    b.mv("q", "r").and_then(|()| b.write("p/edited", "by b")).unwrap();
+    (0..4).for_each(|i| world.sync(i % 2).unwrap());
+    for user in [a, b] {
+        let files: Vec<String> = user.tree().keys().filter(|p| p.contains('/')).map(|p| p.to_string()).collect();
+        assert_eq!(files, ["r/edited", "r/edited too", "r/same", "r/same too"]);
+    }
+    world.check().unwrap();
+}
