@@ -405,7 +405,7 @@ mod tests {
         s.pause(Some(5000));
         s.share_changed(1000);
         assert_eq!(s.next(2000), Due::At(5000));
-        assert_eq!(s.next(5000), Due::Now(SHARE));
+        assert_eq!(s.next(5000), Due::Now(Work { nodes: true, ..SHARE }));
         s.pause(None);
         assert_eq!(s.next(1_000_000), Due::Never);
         s.resume();
