@@ -141,7 +141,7 @@ fn the_host_key_of_a_first_contact_is_given() {
     let other = format!("SHA256:{}", "A".repeat(43));
     let r = a.run(init.into_iter().chain(["--host-key", &other]));
     assert_eq!(r.code, 6, "{}", r.err);
-    assert!(r.err.starts_with("sharelock: not connected: 127.0.0.1 shows another host key than that\n"), "{}", r.err);
+    assert!(r.err.contains("\nsharelock: not connected: 127.0.0.1 shows another host key than that\n"), "{}", r.err);
     assert!(r.err.contains(&format!("given  {other}\n  shown  {}\n", sshd.fingerprint("ed25519"))), "{}", r.err);
     assert!(!known.exists() && !sshd.dir.path().join("v.git").exists());
     let r = a.run(init.into_iter().chain(["--host-key", "ab:cd"]));
