@@ -64,6 +64,9 @@ class Line:
                 a.close()
                 continue
             left = [2]
+            for end in (a, b):
+                # As sshd and ssh do: a line that holds small packets back would be measured itself.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.open |= {a, b}
             for f, t in ((a, b), (b, a)):
                 threading.Thread(target=self.pump, args=(f, t, left), daemon=True).start()
