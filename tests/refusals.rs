@@ -158,6 +158,23 @@ fn half_of_a_push() {
 }
 
 #[test]
+fn a_fast_line_gets_it_all_in_one_go() {
+    let s = set();
+    let commits = || git_ok(&s.node, &["cat-file", "--batch-all-objects", "--batch-check=%(objecttype)"]).matches("commit").count();
+    let mut made = Vec::new();
+    for round in 0..2 {
+        let before = commits();
+        for n in 0..2 {
+            std::fs::write(s.a.share(&format!("big{n}")), noise(45_000_000, 2 * round + n)).unwrap();
+        }
+        s.a.ok(["sync"]);
+        made.push(commits() - before);
+    }
+    // The first time nothing is known of the line: there is a commit for what goes ahead, too.
+    assert_eq!(made, [2, 1]);
+}
+
+#[test]
 fn a_damaged_pack_at_a_local_node() {
     let s = set();
     s.a.write("new", "new\n");

@@ -4,16 +4,21 @@
 
 mod support;
 
+use sharelock::agent::exchange::rate;
 use sharelock::error::{Kind, Result};
 use sharelock::git::{PackSource, RefStatus, RefUpdate, Remote};
 use sharelock::id::Oid;
 use sharelock::ssh::known_hosts::{Answer, KnownHosts, name_of};
+use sharelock::state::State;
+use sharelock::state::db::Db;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::client::{Person, home, remote, server};
-use support::{Home, Pass, Sshd, between, dribbling, git_ok, keygen};
+use support::{Home, Pass, Sshd, between, dribbling, git_ok, keygen, noise};
 
 /// A home that the server lets in.
 fn let_in(sshd: &Sshd, options: &str) -> Home {
@@ -253,4 +258,32 @@ fn a_repository_below_the_accounts_home_gets_its_head_by_git() {
     assert!(r.refs().unwrap().is_empty());
     assert!(r.set_head().unwrap());
     assert_eq!(git_ok(&place.path().join("of it's.git"), &["symbolic-ref", "HEAD"]), "refs/heads/main\n");
+}
+
+/// How fast a line was is known from the last push that tells something of it, until it breaks.
+#[test]
+fn a_broken_line_is_one_that_nothing_is_known_of() {
+    let (sshd, _) = server("");
+    let home = let_in(&sshd, "");
+    let broken = Arc::new(AtomicBool::new(false));
+    let cuts = broken.clone();
+    let line = between(sshd.port, move |_, total| match cuts.load(Ordering::SeqCst) && total > 500_000 {
+        true => Pass::Cut,
+        false => Pass::On,
+    });
+    std::fs::write(home.path(".ssh/known_hosts"), sshd.known_by(line.port, "ed25519")).unwrap();
+    home.write("small", "small");
+    home.init(&sshd.url_by(line.port, &sshd.dir.path().join("v.git")));
+    let rate = || {
+        let db = Db::open(&home.path(".local/state/sharelock/state.db")).unwrap();
+        db.value(&rate::key("origin")).unwrap().map(|v| String::from_utf8(v).unwrap().parse::<u64>().unwrap())
+    };
+    assert_eq!(rate(), None, "a small push tells nothing");
+    for (n, breaks) in [false, true, false].into_iter().enumerate() {
+        std::fs::write(home.share("large"), noise(2_000_000, n as u64)).unwrap();
+        broken.store(breaks, Ordering::SeqCst);
+        let r = home.run(["sync"]);
+        assert_eq!(r.code, if breaks { 5 } else { 0 }, "{}{}", r.out, r.err);
+        assert_eq!(rate().is_none(), breaks, "{n}: {:?}", rate());
+    }
 }

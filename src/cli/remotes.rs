@@ -95,7 +95,8 @@ fn remove(mut v: Vault, name: &str) -> Result<u8> {
     places::write_private(&v.places.config, rest.as_bytes())?;
     v.device.git.set_ref(&history::seen_ref(name), Expect::Any, None)?;
     v.device.state.set_value(&format!("{}{name}", crate::agent::memo::NODE), None)?;
-    v.device.state.set_value(&exchange::space_key(name), None)?;
+    v.device.state.set_value(&exchange::staging::space_key(name), None)?;
+    v.device.state.set_value(&exchange::rate::key(name), None)?;
     v.device.state.commit()?;
     println!("{name} is no storage node any more; what is stored there stays there, encrypted");
     Ok(0)

@@ -86,11 +86,22 @@ pub struct Settings {
     /// Entries from which on the index of secure is split. The simulation's vaults are small, and come by everything that
     /// large ones do.
     pub split_from: u32,
+    /// What is sent to a node in one go.
+    pub batch: Batch,
     /// Files written at or after this time are left for the next round, as if they had not changed: somebody may still
     /// be writing them. `None`: none are.
     pub settled_before: Option<Time>,
     /// Who is told how far long work is.
     pub progress: Progress,
+}
+
+/// A batch: what a broken line loses of a push that has more than one.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Its bytes, while nothing is known of the line.
+    pub bytes: u64,
+    /// Objects that it has at least: fewer are unpacked into loose files by stock git (`receive.unpackLimit`).
+    pub objects: usize,
 }
 
 impl Default for Settings {
@@ -103,6 +114,7 @@ impl Default for Settings {
             allowed: Vec::new(),
             segment: 20,
             split_from: crate::git::index::SPLIT_FROM,
+            batch: Batch { bytes: 64 << 20, objects: 100 },
             settled_before: None,
             progress: Progress::default(),
         }

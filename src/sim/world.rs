@@ -20,7 +20,7 @@ use crate::files::Traits;
 use crate::git::store::Store;
 use crate::id::Id;
 use crate::mirror::overlay::Overlay;
-use crate::mirror::{Device, Report, Settings, scan};
+use crate::mirror::{Batch, Device, Report, Settings, scan};
 use crate::state::{Intent, State};
 use crate::tree::Writer;
 use std::cell::{Cell, RefCell};
@@ -88,6 +88,8 @@ pub struct World {
     verbs: Cell<u32>,
     average: Cell<u32>,
     depth: Cell<u32>,
+    /// How much devices send in one go.
+    batch: Batch,
     trace: bool,
     pub(super) failure: RefCell<Option<String>>,
 }
@@ -131,6 +133,11 @@ impl World {
             verbs: Cell::new(0),
             average: Cell::new(200),
             depth: Cell::new(0),
+            batch: match seed % 3 {
+                _ if mode == Mode::Script => Settings::default().batch,
+                0 => Settings::default().batch,
+                objects => Batch { bytes: 1, objects: objects as usize },
+            },
             trace,
             failure: RefCell::default(),
         };
@@ -187,7 +194,7 @@ impl World {
             vault: VAULT,
             name: Writer::new(NAMES[i]).expect("a valid name"),
             id: Id([i as u8 + 1; 16]),
-            settings: Settings { min_free: 0, split_from: 4, ..Settings::default() },
+            settings: Settings { min_free: 0, split_from: 4, batch: self.batch, ..Settings::default() },
             report: Report::default(),
         };
         *m.device.borrow_mut() = Some(Box::new(device));
