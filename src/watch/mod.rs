@@ -136,8 +136,8 @@ enum Step {
 enum Engine {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     Inotify(Box<inotify::Watches>),
-    #[cfg(target_os = "macos")]
-    Fsevents(fsevents::stream::Stream),
+    #[cfg(any(target_os = "macos", test))]
+    Fsevents(fsevents::Events),
     Poll(String),
     /// The root is gone.
     Ended,
@@ -216,7 +216,7 @@ impl Watcher {
         let (backend, (watched, unwatched)) = match &self.engine {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Engine::Inotify(w) => (Backend::Inotify, w.numbers()),
-            #[cfg(target_os = "macos")]
+            #[cfg(any(target_os = "macos", test))]
             Engine::Fsevents(_) => (Backend::Fsevents, (0, 0)),
             Engine::Poll(why) => (Backend::Poll(why.clone()), (0, 0)),
             Engine::Ended => (Backend::Poll("the folder is gone".into()), (0, 0)),
@@ -233,7 +233,7 @@ impl Watcher {
                 self.pending.all();
                 Step::Busy
             }),
-            #[cfg(target_os = "macos")]
+            #[cfg(any(target_os = "macos", test))]
             Engine::Fsevents(s) => s.step(&mut self.pending),
             Engine::Poll(_) | Engine::Ended => Step::Idle,
         };
@@ -257,7 +257,7 @@ impl Watcher {
         let needed = match &self.engine {
             #[cfg(any(target_os = "linux", target_os = "android"))]
             Engine::Inotify(w) => w.needs_tick(),
-            #[cfg(target_os = "macos")]
+            #[cfg(any(target_os = "macos", test))]
             Engine::Fsevents(_) => false,
             Engine::Poll(_) => true,
             Engine::Ended => false,
@@ -295,7 +295,7 @@ impl Watcher {
                 // An error shows again, and is dealt with, when the queue is read.
                 #[cfg(any(target_os = "linux", target_os = "android"))]
                 Engine::Inotify(w) => drop(w.readable().await),
-                #[cfg(target_os = "macos")]
+                #[cfg(any(target_os = "macos", test))]
                 Engine::Fsevents(s) => s.readable().await,
                 Engine::Poll(_) | Engine::Ended => future::pending().await,
             }
@@ -317,7 +317,7 @@ fn native(root: &Path, choice: Choice, skip: Skip) -> io::Result<Engine> {
     if choice == Choice::Inotify {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "inotify is there on Linux only"));
     }
-    Ok(Engine::Fsevents(fsevents::stream::Stream::new(root, skip)?))
+    Ok(Engine::Fsevents(fsevents::Events::watch(root, skip)?))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]

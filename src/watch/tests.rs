@@ -7,7 +7,7 @@ mod random;
 
 use super::*;
 use crate::path::Name;
-use eye::Eye;
+pub(super) use eye::Eye;
 use std::fs;
 
 /// A folder that is watched, with the first look done.

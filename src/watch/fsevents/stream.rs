@@ -4,110 +4,112 @@
 //! ends and releases it; what the callback is given lives until that thread has ended.
 #![allow(unsafe_code)] // The framework is C.
 
-use super::super::pending::Pending;
-use super::super::{Change, Skip, Step};
-use super::Decoder;
+use super::LATENCY;
+use super::decode::flag;
+use super::events::Inbox;
 use fsevent_sys as fs;
 use fsevent_sys::core_foundation as cf;
-use smol::channel::{Receiver, Sender};
+use rustix::fs::{Mode, OFlags};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Seconds that the system gathers events before it tells them; the first of a series comes at once (`NoDefer`).
-const LATENCY: f64 = 0.05;
+/// By file; the root's own fate too; the first event of a series at once. Without `UseCFTypes`, on which the callback
+/// relies, and without `IgnoreSelf`: what this process writes may lie over what somebody else wrote.
+const FLAGS: u32 = fs::kFSEventStreamCreateFlagWatchRoot | fs::kFSEventStreamCreateFlagNoDefer | fs::kFSEventStreamCreateFlagFileEvents;
 
-/// Events below one root.
-pub(in super::super) struct Stream {
-    shared: Arc<Shared>,
-    woken: Receiver<()>,
+/// The flags as `decode` has them are the framework's.
+const _: () = {
+    assert!(FLAGS & fs::kFSEventStreamCreateFlagUseCFTypes == 0);
+    assert!(flag::MUST_SCAN_SUB_DIRS == fs::kFSEventStreamEventFlagMustScanSubDirs);
+    assert!(flag::USER_DROPPED == fs::kFSEventStreamEventFlagUserDropped);
+    assert!(flag::KERNEL_DROPPED == fs::kFSEventStreamEventFlagKernelDropped);
+    assert!(flag::EVENT_IDS_WRAPPED == fs::kFSEventStreamEventFlagEventIdsWrapped);
+    assert!(flag::HISTORY_DONE == fs::kFSEventStreamEventFlagHistoryDone);
+    assert!(flag::ROOT_CHANGED == fs::kFSEventStreamEventFlagRootChanged);
+    assert!(flag::MOUNT == fs::kFSEventStreamEventFlagMount);
+    assert!(flag::UNMOUNT == fs::kFSEventStreamEventFlagUnmount);
+    assert!(flag::ITEM_CREATED == fs::kFSEventStreamEventFlagItemCreated);
+    assert!(flag::ITEM_INODE_META_MOD == fs::kFSEventStreamEventFlagItemInodeMetaMod);
+    assert!(flag::ITEM_RENAMED == fs::kFSEventStreamEventFlagItemRenamed);
+    assert!(flag::ITEM_CHANGE_OWNER == fs::kFSEventStreamEventFlagItemChangeOwner);
+    assert!(flag::ITEM_IS_DIR == fs::kFSEventStreamEventFlagItemIsDir);
+};
+
+/// The folder's path as events name it: links resolved, letters as the disk has them (fcntl(2), `F_GETPATH`).
+pub(super) fn real(root: &Path) -> io::Result<CString> {
+    let dir = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(rustix::fs::getpath(&dir)?)
+}
+
+/// What fills an inbox until it is dropped.
+pub(super) struct Stream {
     /// The run loop of the thread, as a number: it is only ever told to stop.
     run_loop: usize,
+    /// Says that the loop has ended.
+    ended: mpsc::Receiver<()>,
+    /// Dropped when the loop is told nothing more: the thread, and the loop with it, lives until then.
+    leave: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    decoder: Mutex<Decoder>,
-    pending: Mutex<Pending>,
-    /// Holds one message at most: look.
-    wake: Sender<()>,
-}
-
 impl Stream {
-    /// Watches from now on.
+    /// Watches a path from now on.
     ///
     /// # Errors
-    /// A path that is not there or not UTF-8; what the framework refuses.
-    pub(in super::super) fn new(root: &Path, skip: Skip) -> io::Result<Stream> {
-        // Events name their paths with all links resolved (`/private/var/...`).
-        let root = root.canonicalize()?;
-        let path = CString::new(root.as_os_str().as_bytes())?;
-        let (wake, woken) = smol::channel::bounded(1);
-        let shared =
-            Arc::new(Shared { decoder: Mutex::new(Decoder::new(path.as_bytes(), skip)), pending: Mutex::new(Pending::default()), wake });
+    /// A path that is not UTF-8; what the framework refuses.
+    pub(super) fn new(path: CString, inbox: Arc<Inbox>) -> io::Result<Stream> {
         let (started, wait) = mpsc::channel();
-        let for_thread = shared.clone();
+        let (end, ended) = mpsc::channel();
+        let (leave, left) = mpsc::channel();
+        let main = move || {
+            if run(&inbox, &path, &started) {
+                let _ = end.send(());
+                let _ = left.recv();
+            }
+        };
         // A thread's stack is reserved, not used: the run loop needs little of it.
-        let thread =
-            std::thread::Builder::new().name("fsevents".into()).stack_size(256 * 1024).spawn(move || run(&for_thread, &path, &started))?;
+        let thread = std::thread::Builder::new().name("fsevents".into()).stack_size(256 * 1024).spawn(main)?;
         match wait.recv() {
-            Ok(Some(run_loop)) => Ok(Stream { shared, woken, run_loop, thread: Some(thread) }),
+            Ok(Some(run_loop)) => Ok(Stream { run_loop, ended, leave: Some(leave), thread: Some(thread) }),
             _ => Err(io::Error::other("FSEvents refuses to watch it")),
         }
-    }
-
-    /// Waits until there is something.
-    pub(in super::super) async fn readable(&self) {
-        // An error would say that nobody sends any more; the sender lives in `self`.
-        let _ = self.woken.recv().await;
-    }
-
-    /// Takes what there is.
-    pub(in super::super) fn step(&mut self, out: &mut Pending) -> Step {
-        let mut got = std::mem::take(&mut *self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut step = Step::Idle;
-        while let Some(change) = got.pop() {
-            step = Step::Busy;
-            match change {
-                Change::Gone => return Step::Gone,
-                Change::All => out.all(),
-                Change::Tree(path) => out.tree(path),
-                Change::Dir(path) => out.dir(path),
-            }
-        }
-        step
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        while !thread.is_finished() {
+        loop {
             // Again, because a stop that comes before the loop has begun is forgotten.
-            // SAFETY: the run loop lives as long as its thread, which has not been joined.
+            // SAFETY: the run loop lives as long as its thread, which waits for `leave` to be dropped.
             unsafe { cf::CFRunLoopStop(self.run_loop as cf::CFRunLoopRef) };
-            std::thread::sleep(Duration::from_millis(2));
+            if self.ended.recv_timeout(Duration::from_millis(2)) != Err(mpsc::RecvTimeoutError::Timeout) {
+                break;
+            }
         }
+        self.leave = None;
         let _ = thread.join();
     }
 }
 
-/// The thread: makes the stream, says where its run loop is (nothing if that failed), and runs it until it is stopped.
-fn run(shared: &Shared, path: &CStr, started: &mpsc::Sender<Option<usize>>) {
-    // SAFETY: plain C calls with valid arguments; every object made here is released here, and `shared` outlives the
-    // stream, since the caller joins this thread before it drops it.
+/// The thread: makes the stream, says where its run loop is (nothing if that failed), and runs it until it is stopped;
+/// true if it ran.
+fn run(inbox: &Inbox, path: &CStr, started: &mpsc::Sender<Option<usize>>) -> bool {
+    // SAFETY: plain C calls with valid arguments; every object made here is released here, and `inbox` outlives the
+    // stream, since this thread holds it until it ends.
     unsafe {
-        let Some(stream) = create(shared, path) else {
+        let Some(stream) = create(inbox, path) else {
             let _ = started.send(None);
-            return;
+            return false;
         };
         let run_loop = cf::CFRunLoopGetCurrent();
         fs::FSEventStreamScheduleWithRunLoop(stream, run_loop, cf::kCFRunLoopDefaultMode);
-        if fs::FSEventStreamStart(stream) != 0 {
+        let runs = fs::FSEventStreamStart(stream) != 0;
+        if runs {
             let _ = started.send(Some(run_loop as usize));
             cf::CFRunLoopRun();
             fs::FSEventStreamStop(stream);
@@ -116,12 +118,13 @@ fn run(shared: &Shared, path: &CStr, started: &mpsc::Sender<Option<usize>>) {
         }
         fs::FSEventStreamInvalidate(stream);
         fs::FSEventStreamRelease(stream);
+        runs
     }
 }
 
 /// # Safety
-/// `shared` must outlive the stream.
-unsafe fn create(shared: &Shared, path: &CStr) -> Option<fs::FSEventStreamRef> {
+/// `inbox` must outlive the stream.
+unsafe fn create(inbox: &Inbox, path: &CStr) -> Option<fs::FSEventStreamRef> {
     // SAFETY: as above.
     unsafe {
         let text = cf::CFStringCreateWithCString(cf::kCFAllocatorDefault, path.as_ptr(), cf::kCFStringEncodingUTF8);
@@ -137,14 +140,13 @@ unsafe fn create(shared: &Shared, path: &CStr) -> Option<fs::FSEventStreamRef> {
         cf::CFRelease(text);
         let context = fs::FSEventStreamContext {
             version: 0,
-            info: std::ptr::from_ref(shared).cast_mut().cast(),
+            info: std::ptr::from_ref(inbox).cast_mut().cast(),
             retain: None,
             release: None,
             copy_description: None,
         };
-        let flags = fs::kFSEventStreamCreateFlagWatchRoot | fs::kFSEventStreamCreateFlagNoDefer | fs::kFSEventStreamCreateFlagFileEvents;
         let stream =
-            fs::FSEventStreamCreate(cf::kCFAllocatorDefault, told, &context, paths, fs::kFSEventStreamEventIdSinceNow, LATENCY, flags);
+            fs::FSEventStreamCreate(cf::kCFAllocatorDefault, told, &context, paths, fs::kFSEventStreamEventIdSinceNow, LATENCY, FLAGS);
         cf::CFRelease(paths);
         (!stream.is_null()).then_some(stream)
     }
@@ -162,14 +164,8 @@ extern "C" fn told(
     // SAFETY: `info` is what `create` gave; without `UseCFTypes`, `paths` is an array of `count` C strings, and `flags`
     // one of as many numbers.
     unsafe {
-        let shared = &*info.cast::<Shared>().cast_const();
-        let decoder = shared.decoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pending = shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let inbox = &*info.cast::<Inbox>().cast_const();
         let paths = paths.cast::<*const c_char>();
-        for i in 0..count {
-            decoder.take(CStr::from_ptr(*paths.add(i)).to_bytes(), *flags.add(i), &mut pending);
-        }
-        // A full channel holds the same message already.
-        let _ = shared.wake.try_send(());
+        inbox.take((0..count).map(|i| (CStr::from_ptr(*paths.add(i)).to_bytes(), *flags.add(i))));
     }
 }
