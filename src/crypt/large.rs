@@ -411,3 +411,7 @@ fn one_more_is_too_many(reader: &mut dyn Read) -> Result<()> {
         Ok(()) => Err(Error::failed("the file is longer than it was")),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod far;

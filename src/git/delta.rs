@@ -76,3 +76,22 @@ pub fn apply(base: &[u8], mut delta: &[u8], limit: u64) -> Result<Vec<u8>> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_32_bits_do_not_hold() {
+        // Copies from the last place that four bytes name, and one that ends behind it.
+        for copy in [&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..], &[0x8f, 0xff, 0xff, 0xff, 0xff], &[0x8f, 0, 0, 0, 0x80]] {
+            let e = apply(b"base", &[&[4, 8][..], copy].concat(), 1000).expect_err("it lies outside");
+            assert!(e.to_string().contains("out of its base"), "{e}");
+        }
+        // A base, and a result, of 4 GiB more than there is.
+        assert!(apply(b"base", &[0x84, 0x80, 0x80, 0x80, 0x10, 4, 0x90, 4], 1000).is_err());
+        assert!(apply(b"base", &[4, 0x84, 0x80, 0x80, 0x80, 0x10, 0x90, 4], 1000).is_err());
+        assert!(apply(b"base", &[4, 0x84, 0x80, 0x80, 0x80, 0x10, 0x90, 4], u64::MAX).is_err());
+        assert_eq!(result_size(&[4, 0x84, 0x80, 0x80, 0x80, 0x10]).ok(), Some((1 << 32) + 4));
+    }
+}

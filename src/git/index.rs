@@ -174,3 +174,28 @@ impl<File: Open> Reader<File> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Kind;
+
+    #[test]
+    fn what_has_more_than_32_bits_is_cut_as_git_cuts_it() {
+        let of = |s: i64, size: u64, ino: u64| {
+            let t = Time { s, ns: 999_999_999 };
+            let c = Cached::of(&Stat { kind: Kind::File, size, mode: 0o644, mtime: t, ctime: t, ino, dev: 0, birth: None });
+            assert_eq!((c.mtime, c.mtime.1), (c.ctime, 999_999_999));
+            (c.mtime.0, c.size, c.ino)
+        };
+        // Before 1970, in 2038, in 2106, and after it.
+        for (s, want) in
+            [(-1, u32::MAX), (-(1 << 31), 1 << 31), (1 << 31, 1 << 31), ((1 << 32) - 1, u32::MAX), (1 << 32, 0), ((1 << 32) + 5, 5)]
+        {
+            assert_eq!(of(s, 0, 0).0, want, "{s}");
+        }
+        for (n, want) in [(1 << 31, 1 << 31), ((1 << 32) - 1, u32::MAX), (1 << 32, 0), ((1 << 40) + 7, 7), (u64::MAX, u32::MAX)] {
+            assert_eq!(of(0, n, n), (0, want, want), "{n}");
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! Nothing is mapped (32-bit machines cannot map large packs) and nothing is cached but fan-out tables: an object is
 //! found by one or two `pread`s.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod far;
 mod loose;
 mod read;
 mod small;

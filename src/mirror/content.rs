@@ -88,7 +88,7 @@ impl<F: Files> Parts for GitParts<'_, F> {
     fn range(&self, part: Part, offset: u64, len: usize) -> Result<Option<Vec<u8>>> {
         let Some(oid) = self.oid(part)? else { return Ok(None) };
         let object = self.git.read(&oid, Type::Blob, limit::BLOB)?;
-        let from = (offset as usize).min(object.len());
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(object.len());
         let to = from.saturating_add(len).min(object.len());
         Ok(Some(object[from..to].to_vec()))
     }

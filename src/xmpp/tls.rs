@@ -5,6 +5,8 @@
 //! way the server proves in the handshake that it has the key.
 
 use super::{Result, Tls, Trouble, Trust};
+use crate::clock::Clock;
+use crate::clock::system::System;
 use data_encoding::BASE64;
 use futures_rustls::TlsConnector;
 use rustls::client::WebPkiServerVerifier;
@@ -13,9 +15,11 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::time_provider::TimeProvider;
 use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Reads `sha256/BASE64`, also in URL's alphabet or without `=`.
 pub fn pin(text: &str) -> Option<[u8; 32]> {
@@ -50,7 +54,7 @@ pub fn connector(trust: &Trust, tls: Tls) -> Result<(TlsConnector, Arc<Verifier>
         Trust::System => Check::Authorities(authorities(system_roots(), &provider)?),
     };
     let verifier = Arc::new(Verifier { trust: check, provider: provider.clone(), seen: Mutex::new(None) });
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(Now))
         .with_safe_default_protocol_versions()
         .map_err(|e| Trouble::broken(e.to_string()))?
         .dangerous()
@@ -85,6 +89,17 @@ fn system_roots() -> RootCertStore {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots
+}
+
+/// The time by which certificates are judged. Not by std, see [`System`].
+#[derive(Debug)]
+struct Now;
+
+impl TimeProvider for Now {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = System.now();
+        Some(UnixTime::since_unix_epoch(Duration::new(u64::try_from(now.s).ok()?, now.ns)))
+    }
 }
 
 impl Verifier {

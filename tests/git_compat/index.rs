@@ -1,8 +1,9 @@
 //! The index of a work tree, judged by `git status` and `git ls-files`.
 
 use crate::support::*;
+use sharelock::clock::Time;
 use sharelock::error::Kind;
-use sharelock::files::{Files, real::Disk};
+use sharelock::files::{Files, Open, real::Disk};
 use sharelock::git::Type;
 use sharelock::git::index::{Cached, Entry, SPLIT_FROM, Writer};
 use sharelock::git::object::TreeBuilder;
@@ -71,6 +72,30 @@ fn status_is_clean_and_a_commit_reuses_the_trees() {
     git(temp.path(), &["commit", "-q", "-a", "-m", "by hand"]);
     assert_eq!(git(temp.path(), &["status", "--porcelain"]), "");
     fsck(temp.path());
+}
+
+/// Times that 32 bits do not hold: git cuts them, and finds a file unchanged by the same cut.
+#[test]
+fn files_of_any_century_are_clean() {
+    let temp = tempfile::TempDir::new().unwrap();
+    let (store, mut entries, tree) = work(temp.path());
+    let disk = Disk::open(temp.path()).unwrap();
+    let times = [-1, -(1 << 31), 0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 32) + 5, 8_000_000_000];
+    for (e, s) in entries.iter_mut().zip(times) {
+        let f = disk.open_rw(&disk.root(), &e.path).unwrap();
+        f.set_mtime(Time { s, ns: 5 }).unwrap();
+        let stat = disk.stat(&disk.root(), &e.path).unwrap().unwrap();
+        assert_eq!(stat.mtime.s, s, "the disk keeps it");
+        e.stat = Cached::of(&stat);
+    }
+    write(&store, &entries, tree).unwrap();
+    // Not by a stat of its own: what is listed is what was written, and nothing of it is out of date.
+    assert_eq!(git(temp.path(), &["diff-files"]), "");
+    assert_eq!(git(temp.path(), &["status", "--porcelain"]), "");
+    let shown = git(temp.path(), &["ls-files", "--debug", "--", "f005", "f007"]);
+    assert!(shown.contains("mtime: 4294967295:5") && shown.contains("mtime: 5:5"), "{shown}");
+    git(temp.path(), &["update-index", "--really-refresh"]);
+    assert_eq!(read(&store).iter().map(|e| e.stat.mtime).collect::<Vec<_>>(), entries.iter().map(|e| e.stat.mtime).collect::<Vec<_>>());
 }
 
 #[test]

@@ -31,6 +31,49 @@ fn opening_probes_and_leaves_nothing() {
 }
 
 #[test]
+fn beyond_four_gigabytes() {
+    let (_t, disk) = disk();
+    let root = disk.root();
+    let far = 1u64 << 32;
+    let f = disk.create(&root, b"f", 0o600).unwrap();
+    f.set_len(far + 100).unwrap();
+    f.write_at(far - 2, b"four").unwrap();
+    f.write_at(2 * far, b"eight").unwrap();
+    assert_eq!((f.stat().unwrap().size, disk.stat(&root, b"f").unwrap().unwrap().size), (2 * far + 5, 2 * far + 5));
+    let read = |at: u64| {
+        let mut buf = [9; 6];
+        let n = disk.open(&root, b"f").unwrap().read_up_to(at, &mut buf).unwrap();
+        buf[..n].to_vec()
+    };
+    assert_eq!(read(far - 3), b"\0four\0");
+    assert_eq!((read(2 * far), read(0), read(2 * far + 5)), (b"eight".to_vec(), vec![0; 6], vec![]));
+    f.set_len(far + 1).unwrap();
+    assert_eq!((f.stat().unwrap().size, read(far - 2)), (far + 1, b"fou".to_vec()));
+    // The system's own bound, which no offset of a damaged file may pass as another one.
+    assert!(f.read_at(1 << 63, &mut [0; 4]).is_err() && f.write_at(u64::MAX - 3, b"four").is_err());
+}
+
+#[test]
+fn times_beyond_32_bits() {
+    let (t, disk) = disk();
+    let root = disk.root();
+    let f = disk.create(&root, b"f", 0o600).unwrap();
+    disk.symlink(b"f", &root, b"l").unwrap();
+    // ext4, btrfs, tmpfs. Most disks of today keep them; some end in 2038 or 2106 and take the nearest, which is no error.
+    #[cfg(target_os = "linux")]
+    let keeps = [0xef53, 0x9123_683e, 0x0102_1994].contains(&(fs::statfs(t.path()).unwrap().f_type as u32));
+    #[cfg(not(target_os = "linux"))]
+    let (keeps, _) = (false, t);
+    for s in [1 - (1 << 31), -1, 1 << 31, (1 << 31) + 5, (1 << 32) - 1, 1 << 32, 10_000_000_000] {
+        let time = Time { s, ns: 5 };
+        f.set_mtime(time).unwrap();
+        disk.set_link_mtime(&root, b"l", time).unwrap();
+        let seen = [f.stat().unwrap().mtime, disk.stat(&root, b"l").unwrap().unwrap().mtime];
+        assert!(!keeps || seen == [time, time], "{s}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_root_that_cannot_be_written_to_still_opens() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ro");

@@ -37,7 +37,7 @@ impl<F: Files> Store<F> {
                     Head::Whole(kind) => return Ok(Some((kind, size.unwrap_or(len)))),
                     _ if size.is_none() => {
                         let mut start = Vec::new();
-                        inflate_at(&pack, body, len, 32.min(len as usize), &mut start)?;
+                        inflate_at(&pack, body, len, len.min(32) as usize, &mut start)?;
                         size = Some(delta::result_size(&start)?);
                     }
                     _ => {}
@@ -124,7 +124,7 @@ impl<F: Files> Store<F> {
             let (head, len, body) = entry_head(&pack, offset)?;
             if let Head::Whole(Type::Blob) = head {
                 let mut out = Vec::new();
-                inflate_at(&pack, body, len, n.min(len as usize), &mut out)?;
+                inflate_at(&pack, body, len, usize::try_from(len).unwrap_or(usize::MAX).min(n), &mut out)?;
                 out.truncate(n);
                 return Ok((out, len));
             }
