@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms, from the top down: a room may use those of later rows, and itself.
 const ROWS: &[&[&str]] = &[
-    &["main"],
+    &["main", "entry"],
     &["cli"],
     &["agent"],
     &["mirror", "state", "watch", "git", "ssh", "xmpp", "config"],

@@ -1,0 +1,61 @@
+# The toolchain of the static binaries. Sourced, after lib.sh, not run.
+
+STATIC_TARGETS="armv7-unknown-linux-musleabihf arm-unknown-linux-musleabihf aarch64-unknown-linux-musl x86_64-unknown-linux-musl"
+
+# Checks the name of a target; sets BINUTILS, the prefix of its nm and strip, and QEMU, what runs its programs.
+static_target() {
+    case $1 in
+    armv7-unknown-linux-musleabihf | arm-unknown-linux-musleabihf) BINUTILS=arm-linux-gnueabihf- QEMU=qemu-arm-static ;;
+    aarch64-unknown-linux-musl) BINUTILS=aarch64-linux-gnu- QEMU=qemu-aarch64-static ;;
+    x86_64-unknown-linux-musl) BINUTILS=x86_64-linux-gnu- QEMU=qemu-x86_64-static ;;
+    *)
+        echo "no such target: $1; there are $STATIC_TARGETS" >&2
+        exit 2
+        ;;
+    esac
+    export BINUTILS QEMU
+}
+
+# Installs what builds for a target, takes the first toolchain that works, and says which. Sets CARGO_STATIC, the command
+# before its verb, and the array STATIC_OPTIONS, the options after it. The flags are in .cargo/config.toml.
+# SHARELOCK_TOOLCHAIN=rustup, =std or =debian takes that one, or none.
+static_toolchain() {
+    target=$1
+    static_target "$target"
+    package=binutils-${BINUTILS%-}
+    need_packages python3 python3-venv perl make gcc libc6-dev "${package//_/-}"
+    need_cargo
+    zig=$PWD/target/zig
+    if ! cmp -s cross/requirements.txt "$zig/requirements.txt"; then
+        rm -rf "$zig"
+        python3 -m venv "$zig"
+        "$zig/bin/pip" install -q --require-hashes -r cross/requirements.txt
+        ln -s "$("$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig" "$zig/bin/zig"
+        cp cross/requirements.txt "$zig/"
+    fi
+    wanted=${SHARELOCK_TOOLCHAIN:-any}
+    CARGO_STATIC=cargo
+    STATIC_OPTIONS=(--target "$target" --target-dir target/static)
+    sysroot=$(rustc --print sysroot)
+    rustlib=$sysroot/lib/rustlib
+    has() { [ "$wanted" = any ] || [ "$wanted" = "$1" ]; }
+    if has rustup && { [ -d "$rustlib/$target" ] || rustup target add "$target" >/dev/null 2>&1; }; then
+        echo "toolchain: $(rustc --version), its target $target"
+    else
+        if has std && { [ -d "$rustlib/src/rust/library" ] || rustup component add rust-src >/dev/null 2>&1; }; then
+            echo "toolchain: $(rustc --version), its std built for $target"
+        elif has debian && need_packages rustc-web cargo-web rust-web-src; then
+            export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc
+            CARGO_STATIC=/usr/bin/cargo
+            sysroot=$(rustc --print sysroot)
+            echo "toolchain: Debian's $(rustc --version), its std built for $target"
+        else
+            echo "no toolchain for $target: neither rustup's target, nor its rust-src, nor Debian's rustc-web" >&2
+            exit 1
+        fi
+        export RUSTC_BOOTSTRAP=1
+        STATIC_OPTIONS+=("-Zbuild-std=std,panic_abort")
+    fi
+    # Nothing of what comes out names a place of this machine.
+    STATIC_OPTIONS+=(--config "target.$target.rustflags = ['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo', '--remap-path-prefix=$sysroot=/rust', '--remap-path-prefix=$PWD=/sharelock']")
+}
