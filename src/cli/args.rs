@@ -5,31 +5,37 @@ mod keys;
 pub mod raw;
 mod remote;
 mod setup;
+mod tell;
 
 mod agent;
 
 pub use agent::{Pause, Resume, Run, Stop, Wait};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 pub use files::*;
 pub use keys::*;
 pub use raw::{bytes, path, text};
 pub use remote::*;
 pub use setup::*;
+pub use tell::*;
 
 /// keeps a plain folder and an encrypted one equal, on all of your devices.
-///
-/// exit codes: 0 done, 1 failed, 2 usage, 3 a conflict or the brake needs a decision, 4 wrong password or key,
-/// 5 not reachable, 6 integrity (tampering, rollback, damage)
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(error_code(0, "done"))]
+#[argh(error_code(1, "failed"))]
+#[argh(error_code(2, "usage"))]
+#[argh(error_code(3, "a conflict or the brake needs a decision"))]
+#[argh(error_code(4, "wrong password or key"))]
+#[argh(error_code(5, "a storage node is not reachable"))]
+#[argh(error_code(6, "integrity (tampering, rollback, damage)"))]
 pub struct Args {
     /// another configuration file than ~/.config/sharelock/config.toml
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub config: Option<String>,
     /// another vault than `default`
-    #[argh(option)]
+    #[argh(option, arg_name = "vault")]
     pub vault: Option<String>,
     /// read this device's password from a file (- for standard input)
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub password_file: Option<String>,
     /// print the version
     #[argh(switch)]
@@ -47,7 +53,7 @@ pub struct Secrets {
 }
 
 /// A verb.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 #[allow(missing_docs)]
 pub enum Verb {
@@ -74,31 +80,6 @@ pub enum Verb {
     Name(NameVerbs),
     Cat(Cat),
     Service(super::service::ServiceVerbs),
+    Completions(Completions),
+    Man(Man),
 }
-
-/// All verbs, for 'did you mean'.
-pub const VERBS: &[&str] = &[
-    "init",
-    "join",
-    "sync",
-    "run",
-    "stop",
-    "pause",
-    "resume",
-    "wait",
-    "status",
-    "remote",
-    "doctor",
-    "log",
-    "restore",
-    "verify",
-    "passwd",
-    "key",
-    "conflicts",
-    "resolve",
-    "allow",
-    "undo",
-    "name",
-    "cat",
-    "service",
-];

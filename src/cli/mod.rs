@@ -26,6 +26,7 @@ mod nodes;
 mod open;
 mod places;
 mod progress;
+pub mod reference;
 mod remotes;
 mod run;
 mod secret;
@@ -49,6 +50,9 @@ use std::process::ExitCode;
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let texts: Vec<String> = arguments.iter().map(|a| args::text(a)).collect();
     let refs: Vec<&str> = texts.iter().map(String::as_str).collect();
+    if let [reference::shells::ASK, asked @ ..] = &refs[..] {
+        return ExitCode::from(reference::shells::answer(asked));
+    }
     let parsed = match Args::from_args(&["sharelock"], &refs) {
         Ok(a) => a,
         Err(early) if early.status.is_ok() => {
@@ -88,7 +92,7 @@ fn verb<'a>(arguments: &[&'a str]) -> Option<&'a str> {
 
 /// The verb that a mistyped one may mean; `None` if it is one.
 fn nearest(verb: &str) -> Option<&'static str> {
-    let (d, near) = args::VERBS.iter().map(|v| (strsim::damerau_levenshtein(v, verb), *v)).min()?;
+    let (d, near) = reference::names().into_iter().map(|v| (strsim::damerau_levenshtein(v, verb), v)).min()?;
     (1..=2).contains(&d).then_some(near)
 }
 
@@ -139,5 +143,17 @@ fn run(a: Args) -> Result<u8> {
         Verb::Name(v) => names::run(open(places)?, v.verb),
         Verb::Cat(v) => names::cat(open(places)?, &v),
         Verb::Service(v) => service::run(&places, &secrets, a.config.as_deref(), a.vault.as_deref(), v.verb),
+        Verb::Completions(v) => completions(&v.shell),
+        Verb::Man(_) => {
+            print!("{}", reference::man::page());
+            Ok(0)
+        }
     }
+}
+
+fn completions(shell: &str) -> Result<u8> {
+    let file = reference::shells::file(shell)
+        .ok_or_else(|| Error::new(Kind::Usage, format!("there is no completion for {shell:?}: bash, zsh or fish")))?;
+    print!("{file}");
+    Ok(0)
 }

@@ -9,7 +9,7 @@ use super::open;
 use super::places::{Places, private_dir};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use quote::{for_cron, for_desktop, for_shell, for_systemd, for_xml};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ const DESKTOP: &str = include_str!("../../scripts/sharelock.desktop");
 const CRON: &str = include_str!("../../scripts/sharelock.cron");
 const LOGIN: &str = include_str!("../../scripts/login.sh");
 
-/// start sharelock at login. example: sharelock service install
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "service")]
+/// start sharelock at login
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "service", example = "sharelock service install")]
 pub struct ServiceVerbs {
     #[argh(subcommand)]
     #[allow(missing_docs)]
@@ -31,19 +31,19 @@ pub struct ServiceVerbs {
 }
 
 /// A verb of `service`.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 #[allow(missing_docs)]
 pub enum ServiceVerb {
     Install(Install),
 }
 
-/// put the start-up file in place that is right for this machine. example: sharelock service install
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "install")]
+/// put the start-up file in place that is right for this machine
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "install", example = "sharelock service install")]
 pub struct Install {
     /// by systemd, autostart (a desktop), cron, login (a script) or launchd, instead of what is found here
-    #[argh(option)]
+    #[argh(option, arg_name = "systemd|autostart|cron|login|launchd")]
     pub by: Option<String>,
 }
 

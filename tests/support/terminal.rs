@@ -18,8 +18,13 @@ impl Terminal {
     pub fn start(home: &Home, args: &[&str]) -> Terminal {
         let quoted = |w: &str| format!("'{}'", w.replace('\'', "'\\''"));
         let line: Vec<String> = [PROGRAM].iter().chain(args).map(|w| quoted(w)).collect();
+        Terminal::of(home, &line.join(" "))
+    }
+
+    /// Starts a shell's command line.
+    pub fn of(home: &Home, line: &str) -> Terminal {
         let mut child = Command::new("script")
-            .args(["-qefc", &line.join(" "), "/dev/null"])
+            .args(["-qefc", line, "/dev/null"])
             .env_clear()
             .env("HOME", home.dir.path())
             .env("USER", super::user())
@@ -66,9 +71,15 @@ impl Terminal {
         self
     }
 
+    /// Presses keys.
+    pub fn keys(&mut self, keys: &str) -> &mut Terminal {
+        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("a key");
+        self
+    }
+
     /// Presses Ctrl-C.
     pub fn interrupt(&mut self) {
-        self.keys.write_all(b"\x03").and_then(|()| self.keys.flush()).expect("a key");
+        self.keys("\x03");
     }
 
     /// Its exit code.

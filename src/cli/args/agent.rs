@@ -1,10 +1,10 @@
 //! The verbs of the resident agent.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-/// the agent: watches both folders and syncs. a second one says so and exits 0. example: sharelock run --daemon
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "run")]
+/// the agent: watches both folders and syncs. a second one says so and exits 0
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "run", example = "sharelock run --daemon")]
 pub struct Run {
     /// go into the background once the vault is open
     #[argh(switch)]
@@ -17,30 +17,30 @@ pub struct Run {
     pub detached: bool,
 }
 
-/// end the running agent. example: sharelock stop
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "stop")]
+/// end the running agent
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "stop", example = "sharelock stop")]
 pub struct Stop {}
 
-/// sync nothing for a while; changes are noted and sent then. example: sharelock pause --for 2h
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "pause")]
+/// sync nothing for a while; changes are noted and sent then
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "pause", example = "sharelock pause --for 2h")]
 pub struct Pause {
     /// how long (30s, 20m, 2h); without it until `sharelock resume`
-    #[argh(option, long = "for")]
+    #[argh(option, long = "for", arg_name = "duration")]
     pub period: Option<String>,
 }
 
-/// end a pause. example: sharelock resume
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "resume")]
+/// end a pause
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "resume", example = "sharelock resume")]
 pub struct Resume {}
 
-/// return when everything of this device is stored on a storage node: safe to close the lid. example: sharelock wait
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "wait")]
+/// return when everything of this device is stored on a storage node: safe to close the lid
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "wait", example = "sharelock wait")]
 pub struct Wait {
     /// give up after so many seconds (exit code 5)
-    #[argh(option)]
+    #[argh(option, arg_name = "seconds")]
     pub timeout: Option<u64>,
 }

@@ -1,13 +1,13 @@
 //! What concerns single files: `log`, `restore`, `conflicts`, `resolve`, `allow`, `undo`, `name`, `cat`.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-/// the versions of a file, or what changed lately. example: sharelock log notes/todo.txt
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "log")]
+/// the versions of a file, or what changed lately
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "log", example = "sharelock log notes/todo.txt")]
 pub struct Log {
     /// a file or folder of the share
-    #[argh(positional)]
+    #[argh(positional, arg_name = "path")]
     pub path: Option<String>,
     /// what was deleted, and can come back
     #[argh(switch)]
@@ -17,65 +17,65 @@ pub struct Log {
     pub json: bool,
 }
 
-/// bring a version back. example: sharelock restore notes/todo.txt --at 3
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "restore")]
+/// bring a version back
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "restore", example = "sharelock restore notes/todo.txt --at 3")]
 pub struct Restore {
     /// a file or folder of the share
-    #[argh(positional)]
+    #[argh(positional, arg_name = "path")]
     pub path: String,
     /// a number from `log`, a time (2026-03-01 14:05), or a commit
-    #[argh(option)]
+    #[argh(option, arg_name = "version")]
     pub at: Option<String>,
     /// write it to this file instead
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub to: Option<String>,
     /// only say what would be done
     #[argh(switch)]
     pub dry_run: bool,
 }
 
-/// what two devices changed. example: sharelock conflicts --diff notes/todo.txt
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "conflicts")]
+/// what two devices changed
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "conflicts", example = "sharelock conflicts --diff notes/todo.txt")]
 pub struct Conflicts {
     /// compare the versions of a file
-    #[argh(option)]
+    #[argh(option, arg_name = "conflict")]
     pub diff: Option<String>,
     /// for programs
     #[argh(switch)]
     pub json: bool,
 }
 
-/// answer a conflict. example: sharelock resolve notes/todo.txt --keep current
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "resolve")]
+/// answer a conflict
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "resolve", example = "sharelock resolve notes/todo.txt --keep current")]
 pub struct Resolve {
     /// the file
-    #[argh(positional)]
+    #[argh(positional, arg_name = "conflict")]
     pub path: String,
     /// current, copy or both
-    #[argh(option)]
+    #[argh(option, arg_name = "current|copy|both")]
     pub keep: String,
 }
 
-/// allow the change that the brake stopped, and no other. example: sharelock allow 9f3c
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "allow")]
+/// allow the change that the brake stopped, and no other
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "allow", example = "sharelock allow 9f3c")]
 pub struct Allow {
     /// the code that was shown
-    #[argh(positional)]
+    #[argh(positional, arg_name = "code")]
     pub code: String,
 }
 
-/// bring back what the brake stopped from being deleted. example: sharelock undo
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "undo")]
+/// bring back what the brake stopped from being deleted
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "undo", example = "sharelock undo")]
 pub struct Undo {}
 
-/// from one name space to the other. example: sharelock name encrypt notes/todo.txt
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "name")]
+/// from one name space to the other
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "name", example = "sharelock name encrypt notes/todo.txt")]
 pub struct NameVerbs {
     #[argh(subcommand)]
     #[allow(missing_docs)]
@@ -83,7 +83,7 @@ pub struct NameVerbs {
 }
 
 /// Which way.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 #[allow(missing_docs)]
 pub enum NameVerb {
@@ -91,29 +91,29 @@ pub enum NameVerb {
     Decrypt(NameDecrypt),
 }
 
-/// where a file of the share is in secure. example: sharelock name encrypt notes/todo.txt
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "encrypt")]
+/// where a file of the share is in secure
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "encrypt", example = "sharelock name encrypt notes/todo.txt")]
 pub struct NameEncrypt {
     /// a path in the share
-    #[argh(positional)]
+    #[argh(positional, arg_name = "path")]
     pub path: String,
 }
 
-/// which file of the share a file of secure is. example: sharelock name decrypt AQAA...
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "decrypt")]
+/// which file of the share a file of secure is
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "decrypt", example = "sharelock name decrypt AQAA...")]
 pub struct NameDecrypt {
     /// a path in secure
-    #[argh(positional)]
+    #[argh(positional, arg_name = "secure-path")]
     pub path: String,
 }
 
-/// decrypt one file to standard output. example: sharelock cat notes/todo.txt
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "cat")]
+/// decrypt one file to standard output
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "cat", example = "sharelock cat notes/todo.txt")]
 pub struct Cat {
     /// a path in the share
-    #[argh(positional)]
+    #[argh(positional, arg_name = "path")]
     pub path: String,
 }

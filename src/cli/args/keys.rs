@@ -1,28 +1,28 @@
 //! `passwd` and `key`.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-/// another password for this device. example: sharelock passwd --recovery-key
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "passwd")]
+/// another password for this device
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "passwd", example = "sharelock passwd --recovery-key")]
 pub struct Passwd {
     /// with the key on paper instead of the old password
     #[argh(switch)]
     pub recovery_key: bool,
     /// the recovery key, from a file
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub recovery_key_file: Option<String>,
     /// the new password, from a file
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub new_password_file: Option<String>,
     /// keep the unlocked key on this device
     #[argh(switch)]
     pub start_without_password: bool,
 }
 
-/// the key on paper and the key file. example: sharelock key check
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "key")]
+/// the key on paper and the key file
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "key", example = "sharelock key check")]
 pub struct KeyVerbs {
     #[argh(subcommand)]
     #[allow(missing_docs)]
@@ -30,7 +30,7 @@ pub struct KeyVerbs {
 }
 
 /// What to do with keys.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 #[allow(missing_docs)]
 pub enum KeyVerb {
@@ -39,25 +39,25 @@ pub enum KeyVerb {
     Export(KeyExport),
 }
 
-/// is what is on paper the right key? example: sharelock key check
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "check")]
+/// is what is on paper the right key?
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "check", example = "sharelock key check")]
 pub struct KeyCheck {
     /// the recovery key, from a file
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub recovery_key_file: Option<String>,
 }
 
-/// show the recovery key. example: sharelock key show-recovery
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "show-recovery")]
+/// show the recovery key
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "show-recovery", example = "sharelock key show-recovery")]
 pub struct KeyShow {}
 
-/// copy the key file, for another device. example: sharelock key export /media/usb/vault.key
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "export")]
+/// copy the key file, for another device
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "export", example = "sharelock key export /media/usb/vault.key")]
 pub struct KeyExport {
     /// where to
-    #[argh(positional)]
+    #[argh(positional, arg_name = "file")]
     pub file: String,
 }

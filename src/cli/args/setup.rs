@@ -1,81 +1,81 @@
 //! `init`, `join`, `sync`, `status`, `doctor`, `verify`: a vault on this device, and how it stands.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
-/// make a vault: folders, key, repository, configuration. example: sharelock init --remote me@host:vault.git --create
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "init")]
+/// make a vault: folders, key, repository, configuration
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "init", example = "sharelock init --remote me@host:vault.git --create")]
 pub struct Init {
     /// the plain folder (~/share)
-    #[argh(option)]
+    #[argh(option, arg_name = "folder")]
     pub share: Option<String>,
     /// the encrypted folder (~/secure)
-    #[argh(option)]
+    #[argh(option, arg_name = "folder")]
     pub secure: Option<String>,
     /// a storage node: ssh://, user@host:path or a local path
-    #[argh(option)]
+    #[argh(option, arg_name = "url")]
     pub remote: Option<String>,
     /// make the repository on the storage node
     #[argh(switch)]
     pub create: bool,
     /// the fingerprint (SHA256:...) of the server's host key, read off the server: it is not asked for
-    #[argh(option)]
+    #[argh(option, arg_name = "fingerprint")]
     pub host_key: Option<String>,
     /// this device's name
-    #[argh(option)]
+    #[argh(option, arg_name = "device")]
     pub device: Option<String>,
     /// take over what fits from the configuration of dvcs-autosync, and say what became of each key
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub import_autosync: Option<String>,
     /// write the recovery key into a file instead of showing it
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub recovery_key_out: Option<String>,
     /// keep the unlocked key on this device
     #[argh(switch)]
     pub start_without_password: bool,
 }
 
-/// set up another device. example: sharelock join me@host:vault.git
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "join")]
+/// set up another device
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "join", example = "sharelock join me@host:vault.git")]
 pub struct Join {
     /// the storage node
-    #[argh(positional)]
+    #[argh(positional, arg_name = "url")]
     pub url: String,
     /// the fingerprint (SHA256:...) of the server's host key, read off the server: it is not asked for
-    #[argh(option)]
+    #[argh(option, arg_name = "fingerprint")]
     pub host_key: Option<String>,
     /// the plain folder (~/share)
-    #[argh(option)]
+    #[argh(option, arg_name = "folder")]
     pub share: Option<String>,
     /// the encrypted folder (~/secure)
-    #[argh(option)]
+    #[argh(option, arg_name = "folder")]
     pub secure: Option<String>,
     /// this device's name
-    #[argh(option)]
+    #[argh(option, arg_name = "device")]
     pub device: Option<String>,
     /// a key file from another device (sharelock key export)
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub key_file: Option<String>,
     /// the password of that key file, from a file
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub key_password_file: Option<String>,
     /// the recovery key, from a file
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub recovery_key_file: Option<String>,
     /// keep the unlocked key on this device
     #[argh(switch)]
     pub start_without_password: bool,
 }
 
-/// one full round, both ways. example: sharelock sync
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "sync")]
+/// one full round, both ways
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "sync", example = "sharelock sync")]
 pub struct Sync {}
 
-/// in sync or not, storage nodes, conflicts, problems. example: sharelock status --json
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "status")]
+/// in sync or not, storage nodes, conflicts, problems
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "status", example = "sharelock status --json")]
 pub struct Status {
     /// for programs
     #[argh(switch)]
@@ -91,18 +91,18 @@ pub struct Status {
     pub check: bool,
 }
 
-/// what is wrong, and the command that mends it. example: sharelock doctor
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "doctor")]
+/// what is wrong, and the command that mends it
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "doctor", example = "sharelock doctor")]
 pub struct Doctor {
     /// for programs
     #[argh(switch)]
     pub json: bool,
 }
 
-/// every file decrypts and matches, every seal holds. example: sharelock verify --repair
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "verify")]
+/// every file decrypts and matches, every seal holds
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "verify", example = "sharelock verify --repair")]
 pub struct Verify {
     /// the storage nodes, too
     #[argh(switch)]
