@@ -78,8 +78,9 @@ fn bash_completes() {
 fn bash_offers() {
     let h = home();
     let offers = |line: &str| {
-        let script = "compopt() { :; }; . ~/bash; COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n\"\'@><=;|&(:'; _sharelock
-            printf '%s\n' \"${COMPREPLY[@]}\"";
+        let script = r##"compopt() { :; }; . ~/bash
+            COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$' \t\n"\'@><=;|&(:'
+            _sharelock; printf '%s\n' "${COMPREPLY[@]}""##;
         shell(&h, "bash", &["--norc", "-c", script, "bash", line])
     };
     for (line, want) in [

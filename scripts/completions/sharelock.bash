@@ -1,4 +1,5 @@
 # Completion of sharelock's command line in bash (4 or newer). The program itself says what may follow.
+# shellcheck shell=bash
 _sharelock() {
     local program=sharelock kind='' word
     command -v sharelock >/dev/null || program=$HOME/.local/bin/sharelock
