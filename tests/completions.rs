@@ -6,10 +6,23 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
 use support::{Home, PROGRAM, Terminal, ran};
 
-/// A home with a vault, two storage nodes, a conflict, and a `sharelock` that answers the shells and else tells its arguments.
-fn home() -> Home {
+/// One for all tests that run at the same time; the last one removes it.
+fn home() -> Arc<Home> {
+    static HOME: Mutex<Weak<Home>> = Mutex::new(Weak::new());
+    let mut slot = HOME.lock().unwrap_or_else(|e| e.into_inner());
+    slot.upgrade().unwrap_or_else(|| {
+        let h = Arc::new(new_home());
+        *slot = Arc::downgrade(&h);
+        h
+    })
+}
+
+/// A home with a vault, two storage nodes, a conflict, and a `sharelock` that answers the shells and else tells its arguments;
+/// the completion files are where each shell looks for them.
+fn new_home() -> Home {
     let (a, b) = (Home::new(), Home::new());
     let node = a.path("node.git").display().to_string();
     for (name, content) in [("notes/my file.txt", "x"), ("notes/it's @ odd: one", "x"), ("notes/other", "x"), ("todo.txt", "one\n")] {
@@ -30,10 +43,17 @@ fn home() -> Home {
     let script = format!("#!/bin/sh\n[ \"$1\" != --complete ] || exec '{PROGRAM}' \"$@\"\nprintf ran:\nprintf '<%s>' \"$@\"\necho .\n");
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    for shell in ["bash", "zsh", "fish"] {
-        let file = ran(Command::new(PROGRAM).args(["completions", shell]).env("HOME", a.dir.path()).output().unwrap());
-        std::fs::write(a.path(shell), file.out).unwrap();
+    let (functions, fish) = (a.path("functions"), a.path(".local/share/fish/vendor_completions.d"));
+    for dir in [&functions, &fish] {
+        std::fs::create_dir_all(dir).unwrap();
     }
+    for (shell, file) in [("bash", a.path("bash")), ("zsh", functions.join("_sharelock")), ("fish", fish.join("sharelock.fish"))] {
+        let text = ran(Command::new(PROGRAM).args(["completions", shell]).env("HOME", a.dir.path()).output().unwrap()).out;
+        std::fs::write(file, text).unwrap();
+    }
+    std::fs::write(a.path("rc"), "PS1='ready>'\nbind 'set bell-style none'\nbind 'set enable-bracketed-paste off'\n. ~/bash\n").unwrap();
+    let rc = "fpath+=(~/functions)\nautoload -Uz compinit && compinit -u -d ~/dump\nPS1='ready>'\nunsetopt prompt_sp beep\n";
+    std::fs::write(a.path(".zshrc"), rc).unwrap();
     a
 }
 
@@ -68,9 +88,7 @@ fn at_the_prompt(shell: &str, home: &Home, command: &str) {
 
 #[test]
 fn bash_completes() {
-    let h = home();
-    std::fs::write(h.path("rc"), "PS1='ready>'\nbind 'set bell-style none'\nbind 'set enable-bracketed-paste off'\n. ~/bash\n").unwrap();
-    at_the_prompt("bash", &h, "bash --noprofile --rcfile rc -i");
+    at_the_prompt("bash", &home(), "bash --noprofile --rcfile rc -i");
 }
 
 /// What bash has to choose from, where more than one thing may follow.
@@ -100,24 +118,12 @@ fn bash_offers() {
 
 #[test]
 fn zsh_completes() {
-    let h = home();
-    std::fs::create_dir(h.path("functions")).unwrap();
-    std::fs::rename(h.path("zsh"), h.path("functions/_sharelock")).unwrap();
-    // By fpath, as an installed one is found.
-    std::fs::write(
-        h.path(".zshrc"),
-        "fpath+=(~/functions)\nautoload -Uz compinit && compinit -u -d ~/dump\nPS1='ready>'\nunsetopt prompt_sp beep\n",
-    )
-    .unwrap();
-    at_the_prompt("zsh", &h, "zsh -i");
+    at_the_prompt("zsh", &home(), "zsh -i");
 }
 
 #[test]
 fn fish_completes() {
     let h = home();
-    let dir = h.path(".local/share/fish/vendor_completions.d");
-    std::fs::create_dir_all(&dir).unwrap();
-    std::fs::rename(h.path("fish"), dir.join("sharelock.fish")).unwrap();
     let offers = |line: &str| shell(&h, "fish", &["-c", "complete -C $argv[1]", line]);
     for (line, want) in [
         ("sharelock remote heal u", vec![format!("usb\t{}", h.path("usb.git").display())]),

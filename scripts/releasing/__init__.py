@@ -1,0 +1,1 @@
+"""What scripts/release tells of what is linked into a binary: an SBOM, and the licences."""
