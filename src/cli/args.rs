@@ -9,7 +9,7 @@ mod tell;
 
 mod agent;
 
-pub use agent::{Pause, Resume, Run, Stop, Wait};
+pub use agent::{Bench, Pause, Resume, Run, Stop, Wait};
 use argh::{ArgsInfo, FromArgs};
 pub use files::*;
 pub use keys::*;
@@ -80,6 +80,7 @@ pub enum Verb {
     Name(NameVerbs),
     Cat(Cat),
     Service(super::service::ServiceVerbs),
+    Bench(Bench),
     Completions(Completions),
     Man(Man),
 }

@@ -17,6 +17,7 @@ macro_rules! eprintln {
 
 pub mod args;
 mod autosync;
+mod bench;
 mod conflicts;
 mod doctor;
 mod history;
@@ -142,6 +143,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Allow(v) => conflicts::allow(open(places)?, &v),
         Verb::Name(v) => names::run(open(places)?, v.verb),
         Verb::Cat(v) => names::cat(open(places)?, &v),
+        Verb::Bench(v) => bench::run(&places, &v),
         Verb::Service(v) => service::run(&places, &secrets, a.config.as_deref(), a.vault.as_deref(), v.verb),
         Verb::Completions(v) => completions(&v.shell),
         Verb::Man(_) => {

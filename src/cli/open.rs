@@ -78,6 +78,7 @@ pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vau
         brake_files: config.brake_files,
         brake_fraction: config.brake_fraction,
         allowed: String::from_utf8_lossy(&allowed).lines().map(str::to_string).collect(),
+        threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
         progress,
         ..Settings::default()
     };

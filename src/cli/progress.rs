@@ -95,10 +95,15 @@ impl Work {
 
 /// `27 s left`, `4 min left`, `2 h left`.
 fn left(seconds: u64) -> String {
+    lasts(seconds) + " left"
+}
+
+/// `27 s`, `4 min`, `2 h`.
+pub fn lasts(seconds: u64) -> String {
     match seconds {
-        0..=90 => format!("{seconds} s left"),
-        91..=5400 => format!("{} min left", seconds.div_ceil(60)),
-        _ => format!("{} h left", seconds.div_ceil(3600)),
+        0..=90 => format!("{seconds} s"),
+        91..=5400 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
     }
 }
 

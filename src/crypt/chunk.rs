@@ -14,11 +14,11 @@ fn context(epoch: u16, i: u64) -> [u8; 16] {
     c
 }
 
-/// Seals consecutive chunks in place, the first being number `first`; appends their tags.
-pub fn seal_all(keys: &FileKeys, epoch: u16, first: u64, data: &mut [u8], tags: &mut Vec<u8>) {
-    for (n, chunk) in data.chunks_mut(CHUNK).enumerate() {
-        let tag = keys.chunk.seal(&[&context(epoch, first + n as u64)], chunk);
-        tags.extend_from_slice(&tag[..TAG]);
+/// Seals consecutive chunks in place, the first being number `first`; writes their tags.
+pub fn seal_all(keys: &FileKeys, epoch: u16, first: u64, data: &mut [u8], tags: &mut [u8]) {
+    for (n, (chunk, tag)) in data.chunks_mut(CHUNK).zip(tags.chunks_exact_mut(TAG)).enumerate() {
+        let whole = keys.chunk.seal(&[&context(epoch, first + n as u64)], chunk);
+        tag.copy_from_slice(&whole[..TAG]);
     }
 }
 

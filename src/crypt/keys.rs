@@ -1,6 +1,6 @@
 //! The master key and everything that is derived from it (FORMAT 3).
 
-use super::backend::Mac;
+use super::backend::{Choice, Mac, choice};
 use super::header::{self, HEADER};
 use super::lock;
 use super::siv::Siv;
@@ -58,6 +58,7 @@ pub struct VaultKeys(Box<Derived>);
 
 /// See [`VaultKeys`], which alone hands it out, to this module.
 pub struct Derived {
+    choice: Choice,
     vault: Mac,
     pub(super) head: Siv,
     pub(super) name: Siv,
@@ -84,6 +85,7 @@ impl std::ops::Deref for VaultKeys {
 }
 
 /// The keys of one file (FORMAT 3, last row).
+#[derive(Clone)]
 pub struct FileKeys {
     /// For chunks.
     pub(super) chunk: Siv,
@@ -100,28 +102,34 @@ fn expand(prk: &[u8; 32], label: &str, ctx: &[u8], out: &mut [u8]) {
 impl VaultKeys {
     /// Derives all keys of epoch 0, the only one of version 1.
     pub fn new(master: &Master) -> VaultKeys {
-        let prk = Zeroizing::new(Mac::new(b"sharelock/v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").of(&[master.as_bytes()]));
+        VaultKeys::by(choice(), master)
+    }
+
+    /// The same, all that is done with them computed by these backends.
+    pub fn by(choice: Choice, master: &Master) -> VaultKeys {
+        let mac = |key: &[u8; 32]| Mac::by(choice.mac, key);
+        let prk = Zeroizing::new(mac(b"sharelock/v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").of(&[master.as_bytes()]));
         let mut key = Zeroizing::new([0u8; 32]);
         let mut pair = Zeroizing::new([0u8; 64]);
         expand(&prk, "vault", b"", &mut *key);
-        let vault = Mac::new(&key);
+        let vault = mac(&key);
         let mut epoch = Zeroizing::new([0u8; 32]);
         expand(&prk, "epoch", &0u16.to_be_bytes(), &mut *epoch);
         let mut siv = |label: &str| {
             expand(&epoch, label, b"", &mut *pair);
-            Siv::new(&pair)
+            Siv::by(choice, &pair)
         };
         let (head, name, details, notice) = (siv("head"), siv("name"), siv("details"), siv("notice"));
         let mut content = Zeroizing::new([0u8; 32]);
         expand(&epoch, "content", b"", &mut *content);
         expand(&epoch, "dir-id", b"", &mut *key);
-        let dirid = Mac::new(&key);
+        let dirid = mac(&key);
         expand(&epoch, "seal", b"", &mut *key);
-        let seal = Mac::new(&key);
+        let seal = mac(&key);
         let mut pep = [0u8; 16];
         expand(&epoch, "pep", b"", &mut pep);
         key.zeroize();
-        let keys = VaultKeys(Box::new(Derived { vault, head, name, details, notice, content, dirid, seal, pep }));
+        let keys = VaultKeys(Box::new(Derived { choice, vault, head, name, details, notice, content, dirid, seal, pep }));
         lock::keep_from_swap(&*keys.0);
         keys
     }
@@ -141,7 +149,10 @@ impl VaultKeys {
         let mut k = Zeroizing::new([0u8; 96]);
         expand(&self.content, "file", &id.0, &mut *k);
         let (pair, list) = k.split_at(64);
-        FileKeys { chunk: Siv::new(pair.try_into().expect("64 of 96 bytes")), list: Mac::new(list.try_into().expect("32 of 96 bytes")) }
+        FileKeys {
+            chunk: Siv::by(self.choice, pair.try_into().expect("64 of 96 bytes")),
+            list: Mac::by(self.choice.mac, list.try_into().expect("32 of 96 bytes")),
+        }
     }
 
     /// The id that a new directory has unless it is taken (FORMAT 7). All zeros is possible in principle; the caller

@@ -8,6 +8,8 @@
 //! its own): [`Reader::read_at`] verifies head, at most one index, one
 //! tag table and the chunks it gives out; [`Reader::rewrite`] makes the parts that change.
 
+mod writer;
+
 use super::chunk;
 use super::head::{FileHead, HeadKind, SEALED};
 use super::header::{self, HEADER};
@@ -21,6 +23,8 @@ use crate::id::Id;
 use std::cell::RefCell;
 use std::io::Read;
 use subtle::ConstantTimeEq;
+pub use writer::{Sealer, Writer};
+use writer::{head_object, seal_segment};
 
 /// Where L begins in `head`.
 const LIST: usize = HEADER + SEALED;
@@ -31,98 +35,6 @@ fn list_mac(keys: &FileKeys, epoch: u16, segments: u64, list: &[u8]) -> [u8; 32]
 
 fn group_mac(keys: &FileKeys, epoch: u16, g: u64, list: &[u8]) -> [u8; 32] {
     keys.list.of(&[&header::bytes(header::Type::Index, epoch), &g.to_be_bytes(), list])
-}
-
-/// Seals a large file segment by segment, in order. It keeps only L and one group's list in memory.
-///
-/// A writer that is dropped without [`Writer::finish`] leaves parts without a head, which nobody reads.
-pub struct Writer<'k> {
-    keys: &'k VaultKeys,
-    file: FileKeys,
-    head: FileHead,
-    shape: Shape,
-    next: u64,
-    list: Vec<u8>,
-    group: Vec<u8>,
-    tags: Vec<u8>,
-}
-
-impl<'k> Writer<'k> {
-    /// For a file whose head says size, segment size and everything but the content MAC.
-    pub fn new(keys: &'k VaultKeys, head: FileHead) -> Result<Writer<'k>> {
-        let shape = Shape::of(&head)?;
-        Ok(Writer { keys, file: keys.file(&head.id), head, shape, next: 0, list: Vec::new(), group: Vec::new(), tags: Vec::new() })
-    }
-
-    /// How many segments the file has. Past the true size there may be segments that hold padding only.
-    pub fn segments(&self) -> u64 {
-        self.shape.segments
-    }
-
-    /// Seals the next segment: `plaintext` is exactly what the file holds there, without padding. `out` becomes the
-    /// object.
-    pub fn segment(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<Part> {
-        let s = self.next;
-        if s >= self.shape.segments {
-            return Err(Error::failed("more segments than the file's size gives"));
-        }
-        let at = s * self.shape.segment;
-        let want = self.head.size.saturating_sub(at).min(self.shape.segment);
-        if plaintext.len() as u64 != want {
-            return Err(Error::failed("a segment's plaintext has not the length that the file's size gives"));
-        }
-        let mac = seal_segment(&self.file, self.head.epoch, &self.shape, s, plaintext, &mut self.tags, out);
-        if s < GROUP {
-            self.list.extend_from_slice(&mac)
-        } else {
-            self.group.extend_from_slice(&mac)
-        }
-        self.next += 1;
-        Ok(Part::Segment(s))
-    }
-
-    /// After the last segment of a group: the group's index and its object.
-    pub fn take_index(&mut self) -> Option<(Part, Vec<u8>)> {
-        if self.group.is_empty() || (!self.next.is_multiple_of(GROUP) && self.next != self.shape.segments) {
-            return None;
-        }
-        let g = (self.next - 1) / GROUP;
-        let list = std::mem::take(&mut self.group);
-        self.list.extend_from_slice(&group_mac(&self.file, self.head.epoch, g, &list));
-        let mut object = header::bytes(header::Type::Index, self.head.epoch).to_vec();
-        object.extend_from_slice(&list);
-        Some((Part::Index(g), object))
-    }
-
-    /// After the last segment: `out` becomes the object of `head`; gives the head with its content MAC.
-    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<FileHead> {
-        if self.next != self.shape.segments || !self.group.is_empty() {
-            return Err(Error::failed("a large file was finished before its last segment or index"));
-        }
-        self.head.mac = list_mac(&self.file, self.head.epoch, self.shape.segments, &self.list);
-        head_object(self.keys, &self.head, &self.list, out);
-        Ok(self.head)
-    }
-}
-
-fn head_object(keys: &VaultKeys, head: &FileHead, list: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    out.extend_from_slice(&header::bytes(header::Type::Head, head.epoch));
-    out.extend_from_slice(&head.seal(keys, header::Type::Head));
-    out.extend_from_slice(list);
-}
-
-fn seal_segment(file: &FileKeys, epoch: u16, shape: &Shape, s: u64, plaintext: &[u8], tags: &mut Vec<u8>, out: &mut Vec<u8>) -> [u8; 32] {
-    let hdr = header::bytes(header::Type::Segment, epoch);
-    out.clear();
-    out.reserve_exact(shape.object_len(s) as usize);
-    out.extend_from_slice(&hdr);
-    out.extend_from_slice(plaintext);
-    out.resize(HEADER + shape.len(s), 0);
-    tags.clear();
-    chunk::seal_all(file, epoch, s * shape.segment / CHUNK as u64, &mut out[HEADER..], tags);
-    out.extend_from_slice(tags);
-    segment_mac(file, &hdr, s, tags)
 }
 
 /// Where the parts of one large file come from.
@@ -310,8 +222,9 @@ impl<'k, P: Parts> Reader<'k, P> {
         let mut plain = Vec::new();
         self.read_segment(s, &mut plain)?;
         plain[(offset - start) as usize..][..bytes.len()].copy_from_slice(bytes);
-        let (mut tags, mut object) = (Vec::new(), Vec::new());
-        let mac = seal_segment(&self.file, head.epoch, &self.shape, s, &plain, &mut tags, &mut object);
+        let mut object = Vec::new();
+        writer::begin(&self.shape, head.epoch, s, plain.len(), &mut object).copy_from_slice(&plain);
+        let mac = seal_segment(&self.file, head.epoch, &self.shape, s, &mut object);
         let mut out = vec![(Part::Segment(s), object)];
         let mut list = self.list.clone();
         if s < GROUP {

@@ -5,7 +5,7 @@
 //! constant time. `iv` clears two bits of the tag (RFC 5297's mask), so no counter carries out of its low 32-bit word
 //! for 2^31 blocks and backends with 32-, 64- and 128-bit counters agree.
 
-use super::backend::{Cipher, Mac};
+use super::backend::{Choice, Cipher, Mac, choice};
 use subtle::ConstantTimeEq;
 
 /// A key pair for one kind of object.
@@ -27,10 +27,15 @@ pub fn iv(tag: &[u8]) -> [u8; 16] {
 impl Siv {
     /// From 64 bytes: MAC key, then encryption key.
     pub fn new(keys: &[u8; 64]) -> Siv {
+        Siv::by(choice(), keys)
+    }
+
+    /// The same, computed by these backends.
+    pub fn by(choice: Choice, keys: &[u8; 64]) -> Siv {
         let (mac, enc) = keys.split_at(32);
         Siv {
-            mac: Mac::new(mac.try_into().expect("half of 64 bytes is 32")),
-            enc: Cipher::new(enc.try_into().expect("half of 64 bytes is 32")),
+            mac: Mac::by(choice.mac, mac.try_into().expect("half of 64 bytes is 32")),
+            enc: Cipher::by(choice.cipher, enc.try_into().expect("half of 64 bytes is 32")),
         }
     }
 

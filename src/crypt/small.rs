@@ -42,12 +42,11 @@ pub fn seal(keys: &VaultKeys, head: &mut FileHead, plaintext: &[u8], out: &mut V
     out.extend_from_slice(&hdr);
     out.resize(BODY, 0);
     out.extend_from_slice(plaintext);
-    out.resize(BODY + padded, 0);
+    out.resize(object_len(head.size) as usize, 0);
     let file = keys.file(&head.id);
-    let mut tags = Vec::with_capacity(padded.div_ceil(pad::CHUNK) * TAG);
-    chunk::seal_all(&file, head.epoch, 0, &mut out[BODY..], &mut tags);
-    head.mac = segment_mac(&file, &hdr, 0, &tags);
-    out.extend_from_slice(&tags);
+    let (chunks, tags) = out[BODY..].split_at_mut(padded);
+    chunk::seal_all(&file, head.epoch, 0, chunks, tags);
+    head.mac = segment_mac(&file, &hdr, 0, tags);
     let sealed = head.seal(keys, header::Type::Small);
     out[HEADER..BODY].copy_from_slice(&sealed);
     Ok(())

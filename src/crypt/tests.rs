@@ -1,6 +1,7 @@
 //! What the tests of this module share; the tests stand by subject in `tests/`.
 #![allow(clippy::unwrap_used)]
 
+mod backends;
 mod files;
 mod names;
 mod primitives;

@@ -91,6 +91,8 @@ pub struct Settings {
     /// Files written at or after this time are left for the next round, as if they had not changed: somebody may still
     /// be writing them. `None`: none are.
     pub settled_before: Option<Time>,
+    /// Threads that a large file is sealed on: one or two. The bytes are the same.
+    pub threads: usize,
     /// Who is told how far long work is.
     pub progress: Progress,
 }
@@ -116,6 +118,7 @@ impl Default for Settings {
             split_from: crate::git::index::SPLIT_FROM,
             batch: Batch { bytes: 64 << 20, objects: 100 },
             settled_before: None,
+            threads: 1,
             progress: Progress::default(),
         }
     }

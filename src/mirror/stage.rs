@@ -4,6 +4,9 @@
 //! sealed. What turns out to be unchanged falls back to a mere refresh of `seen`; what keeps changing while it is read
 //! is left for the next round. Nothing that is written here counts before the commit point.
 
+mod belt;
+mod large;
+
 use super::Device;
 use super::apply::seen_of;
 use super::overlay::{Overlay, Rows, each_row};
@@ -12,7 +15,6 @@ use super::scan::file_kind;
 use super::{scan, sealed};
 use crate::clock::{Clock, Random};
 use crate::crypt::head::FileHead;
-use crate::crypt::large::{self, Part};
 use crate::crypt::{self, small};
 use crate::error::{Error, Result};
 use crate::files::{Files, Open, Stat};
@@ -277,63 +279,7 @@ fn seal_file<F: Files, S: State, C: Clock, R: Random>(
             Err(e) => return Ok(Reading::Unreadable(e.into())),
         };
     }
-    seal_large(d, packs, buffers, file, v, seen)
-}
-
-/// Seals a large file segment by segment. Segments that the repository has already (an edit inside the file) are not
-/// written again.
-fn seal_large<F: Files, S: State, C: Clock, R: Random>(
-    d: &mut Device<F, S, C, R>,
-    packs: &mut Packs<F>,
-    buffers: &mut Buffers,
-    mut file: F::File,
-    mut v: Version,
-    seen: &Seen,
-) -> Result<Reading> {
-    let mut head = FileHead::from_version(&v);
-    head.generation = head.generation.max(1);
-    let mut writer = large::Writer::new(&d.keys, head)?;
-    let mut top = TreeBuilder::default();
-    let mut group = TreeBuilder::default();
-    let segment = 1u64 << v.segment;
-    let mut left = v.size;
-    for _ in 0..writer.segments() {
-        buffers.plain.clear();
-        let want = left.min(segment);
-        if let Err(e) = (&mut file).take(want).read_to_end(&mut buffers.plain) {
-            return Ok(Reading::Unreadable(e.into()));
-        }
-        if buffers.plain.len() as u64 != want {
-            return Ok(Reading::Changed);
-        }
-        left -= want;
-        d.settings.progress.did(Step::Encrypting, 0, want);
-        let part = writer.segment(&buffers.plain, &mut buffers.object)?;
-        let oid = packs.add(Type::Blob, &buffers.object)?;
-        let (dir, leaf) = part.path();
-        match dir {
-            None => top.add_blob(leaf.as_bytes(), oid)?,
-            Some(_) => group.add_blob(leaf.as_bytes(), oid)?,
-        }
-        if let Some((index, bytes)) = writer.take_index() {
-            let oid = packs.add(Type::Blob, &bytes)?;
-            let (dir, leaf) = index.path();
-            group.add_blob(leaf.as_bytes(), oid)?;
-            let tree = packs.add(Type::Tree, &std::mem::take(&mut group).finish()?)?;
-            top.add_tree(dir.unwrap_or_default().as_bytes(), tree)?;
-        }
-    }
-    match file.read(&mut [0u8; 1]) {
-        Ok(0) if unchanged(&file.stat()?, seen) => {}
-        Ok(_) => return Ok(Reading::Changed),
-        Err(e) => return Ok(Reading::Unreadable(e.into())),
-    }
-    let head = writer.finish(&mut buffers.object)?;
-    v.mac = head.mac;
-    let oid = packs.add(Type::Blob, &buffers.object)?;
-    top.add_blob(Part::Head.path().1.as_bytes(), oid)?;
-    v.oid = packs.add(Type::Tree, &top.finish()?)?;
-    Ok(Reading::Sealed(v))
+    large::seal(d, packs, buffers, file, v, seen)
 }
 
 /// The object whose content a version with a new file head takes over: that of the ancestor with this id and content.
@@ -371,7 +317,7 @@ pub fn reseal<F: Files, S: State, C: Clock, R: Random>(
     let (old, _) = sealed::part(&d.git, source, b"head")?
         .ok_or_else(|| Error::integrity(crate::error::Class::Absent, format!("the part `head` of {source} is missing")))?;
     let mut object = d.git.read(&old, Type::Blob, limit::BLOB)?;
-    large::reseal(&d.keys, &head, &mut object)?;
+    crypt::large::reseal(&d.keys, &head, &mut object)?;
     let new = packs.add(Type::Blob, &object)?;
     let bytes = d.git.read(source, Type::Tree, limit::TREE)?;
     let mut tree = TreeBuilder::default();

@@ -1,4 +1,4 @@
-//! The verbs of the resident agent.
+//! The verbs of the resident agent, and of this machine.
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -43,4 +43,13 @@ pub struct Wait {
     /// give up after so many seconds (exit code 5)
     #[argh(option, arg_name = "seconds")]
     pub timeout: Option<u64>,
+}
+
+/// cipher speeds on this machine, and what they mean for this vault
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "bench", example = "sharelock bench")]
+pub struct Bench {
+    /// for programs
+    #[argh(switch)]
+    pub json: bool,
 }

@@ -1,7 +1,5 @@
-//! The boundary to the primitives: AES-256-CTR and HMAC-SHA-256, and nothing else.
-//!
-//! Everything above speaks of [`Mac`] and [`Cipher`]; another implementation per target (OpenSSL's, say) is put in
-//! here. Key schedules are computed once per key, so a chunk costs no allocation and no schedule.
+//! The RustCrypto crates: AES and SHA instructions where the CPU has them (x86, ARMv8), else code without tables, whose
+//! time does not depend on keys or data. Complete on every target; what is not said to be another's is done here.
 
 use aes::Aes256;
 use aes::cipher::{InnerIvInit, KeyInit as _, StreamCipher};
@@ -9,7 +7,7 @@ use ctr::{Ctr128BE, CtrCore};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-/// HMAC-SHA-256 (RFC 2104, FIPS 180-4) under one key.
+/// HMAC-SHA-256 under one key: the state behind the inner and the outer key block.
 #[derive(Clone)]
 pub struct Mac(Hmac<Sha256>);
 
@@ -19,25 +17,6 @@ impl Mac {
         Mac(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// The MAC of the concatenation of `parts`.
-    pub fn of(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut m = self.0.clone();
-        for p in parts {
-            m.update(p);
-        }
-        m.finalize().into_bytes().into()
-    }
-
-    /// Begins a MAC over a stream.
-    pub fn stream(&self) -> MacStream {
-        MacStream(self.0.clone())
-    }
-}
-
-/// A MAC under way.
-pub struct MacStream(Hmac<Sha256>);
-
-impl MacStream {
     /// More bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -49,7 +28,7 @@ impl MacStream {
     }
 }
 
-/// AES-256 in counter mode (NIST SP 800-38A): the counter block begins as the IV and counts as one number of 128 bits.
+/// AES-256-CTR under one key: its schedule.
 #[derive(Clone)]
 pub struct Cipher(Aes256);
 
