@@ -40,6 +40,21 @@ python_with() {
     export PYTHON
 }
 
+# zig, a C compiler and linker for every target, and cargo-zigbuild, in target/zig/bin, which comes first in PATH. Their
+# versions stand in cross/requirements.txt.
+need_zig() {
+    need_packages python3-venv
+    zig=$PWD/target/zig
+    if ! cmp -s cross/requirements.txt "$zig/requirements.txt"; then
+        rm -rf "$zig"
+        python3 -m venv "$zig"
+        "$zig/bin/pip" install -q --require-hashes -r cross/requirements.txt
+        ln -s "$("$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig" "$zig/bin/zig"
+        cp cross/requirements.txt "$zig/"
+    fi
+    export PATH="$zig/bin:$PATH"
+}
+
 # Prosody and ejabberd for the tests, which start their own: the packages' services stay off.
 need_xmpp_servers() {
     for p in prosody ejabberd; do

@@ -73,6 +73,8 @@ pub struct Config {
     pub notify: Vec<Notify>,
     /// Storage nodes, in order.
     pub remotes: Vec<Remote>,
+    /// What this build cannot heed, each with its place and what follows from it.
+    pub unheeded: Vec<String>,
     /// The account for notices.
     #[cfg(feature = "xmpp")]
     pub xmpp: Option<Xmpp>,

@@ -7,7 +7,6 @@
 use super::Event;
 use crate::error::{Class, Error, Kind, Result};
 use crate::git::Remote;
-use rustix::net::sockopt;
 use serde_json::{Value, json};
 use smol::channel::{Receiver, Sender};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
@@ -183,7 +182,7 @@ fn is_own(stream: &impl AsFd) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let me = rustix::process::geteuid();
-        sockopt::socket_peercred(stream).is_ok_and(|c| c.uid == me || c.uid.is_root())
+        rustix::net::sockopt::socket_peercred(stream).is_ok_and(|c| c.uid == me || c.uid.is_root())
     }
     // Elsewhere the directory's mode keeps others away.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -51,6 +51,7 @@ pub fn run(places: Places, a: &Doctor) -> Result<u8> {
     match open::config(&places) {
         Ok(config) => {
             f.ok(format!("configuration {}", places.short(&places.config)));
+            config.unheeded.iter().for_each(|what| f.bad(Grade::Warn, what.clone(), ""));
             look(&places, &config, &mut f);
         }
         Err(e) => f.bad(Grade::Fail, e.to_string(), e.remedies().first().map_or(String::new(), |r| r.command.clone())),

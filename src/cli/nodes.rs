@@ -95,7 +95,11 @@ fn at(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Re
     #[cfg(not(feature = "ssh"))]
     let _ = progress;
     #[cfg(not(feature = "ssh"))]
-    Err(Error::new(Kind::Usage, format!("{}: this sharelock was built without ssh; a storage node is a local path", r.url)))
+    Err(Error::new(
+        Kind::Usage,
+        format!("{}: this sharelock was built without SSH (feature ssh): its storage nodes are local paths", r.url),
+    )
+    .remedy("to reach a server", "cargo build --release    # all features, or --features ssh"))
 }
 
 /// The path of a URL that means one: no host before a colon, no scheme but file.

@@ -117,6 +117,7 @@ fn level(verbose: bool) -> LevelFilter {
 
 fn resident(places: Places, master: Master, vault: Id, ready: impl FnOnce(&Facts) + 'static) -> Result<()> {
     let state_dir = places.state_dir.clone();
+    open::config(&places)?.unheeded.iter().for_each(|what| log::warn!("{what}"));
     resident::run(Start { site: Box::new(Here { places, master, vault }), state_dir, ready: Box::new(ready) })
 }
 

@@ -23,6 +23,9 @@ pub fn sync(mut v: Vault) -> Result<u8> {
     if v.rebuilt {
         eprintln!("the state database was damaged and is made anew; the old one is kept beside it");
     }
+    for what in &v.config.unheeded {
+        eprint!("{}", voice::problem_lines(None::<String>, what, None::<String>));
+    }
     let mut nodes = v.nodes()?;
     let out = round(&mut v, &mut nodes)?;
     for p in &v.device.report.problems {

@@ -106,6 +106,7 @@ impl Config {
             watch: Choice::Auto,
             notify: vec![Notify::Desktop],
             remotes: Vec::new(),
+            unheeded: Vec::new(),
             #[cfg(feature = "xmpp")]
             xmpp: None,
         };
@@ -192,7 +193,10 @@ impl Config {
                     #[cfg(feature = "xmpp")]
                     ValueInner::Table(t) => config.xmpp = Xmpp::read(&mut c, t, key.span, home),
                     #[cfg(not(feature = "xmpp"))]
-                    ValueInner::Table(_) => c.add(span, "this sharelock was built without xmpp"),
+                    ValueInner::Table(_) => config.unheeded.push(format!(
+                        "{file}:{}: [xmpp] is passed over: this sharelock was built without XMPP (feature xmpp), and hears of changes by asking",
+                        c.line(key.span)
+                    )),
                     _ => c.add(span, "xmpp is a table: [xmpp]"),
                 },
                 _ => c.unknown(&key, TOP, ""),

@@ -11,6 +11,9 @@ const HEADER: u64 = 8 + 256 * 4;
 /// Marks a word that is no offset but the number of one of eight bytes.
 const LARGE: u32 = 1 << 31;
 
+/// Objects in a pack at most: no vault has so many, and a list of more is none that a 32-bit machine could hold.
+pub(super) const MOST: u32 = 50_000_000;
+
 /// What the index knows of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -90,6 +93,9 @@ impl<File: Open> Idx<File> {
         }
         if fanout.windows(2).any(|w| w[0] > w[1]) {
             return Err(bad("its counts fall"));
+        }
+        if fanout[255] > MOST {
+            return Err(Error::integrity(Class::Limit, "index of a pack: it claims more than 50 million objects"));
         }
         let n = u64::from(fanout[255]);
         if file.stat()?.size < HEADER + n * 28 + 40 {

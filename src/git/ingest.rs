@@ -9,7 +9,7 @@
 mod resolve;
 
 use super::entry::{Base, EntryHead, LONGEST, parse_head};
-use super::idx::Entry;
+use super::idx::{self, Entry};
 use super::pack_write::{checksum, pack_header};
 use super::store::{Store, Temporary};
 use super::{Type, delta, object, zlib};
@@ -118,7 +118,7 @@ impl<F: Files> Ingest<F> {
                         return Err(bad("it is no pack of version 2"));
                     }
                     self.declared = u32::from_be_bytes(h[8..].try_into().expect("4 bytes"));
-                    if self.declared > 50_000_000 {
+                    if self.declared > idx::MOST {
                         return Err(Error::integrity(Class::Limit, "the pack that was sent claims more than 50 million objects"));
                     }
                     self.keep(h)?;

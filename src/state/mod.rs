@@ -160,4 +160,7 @@ pub trait State {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod far;
+#[cfg(test)]
 mod tests;

@@ -120,3 +120,16 @@ fn an_index_that_leads_nowhere_is_damage() {
         assert!(store.header(&e.oid).is_err() && store.read_start(&e.oid, 1).is_err(), "{}", e.offset);
     }
 }
+
+#[test]
+fn an_index_of_too_many_is_refused_before_memory_is_taken() {
+    let temp = tempfile::tempdir().unwrap();
+    let disk = Disk::open(temp.path()).unwrap();
+    let file = disk.create(&disk.root(), b"x.idx", 0o600).unwrap();
+    file.write_at(0, &[0xff, b't', b'O', b'c', 0, 0, 0, 2]).unwrap();
+    file.write_at(8 + 255 * 4, &(idx::MOST + 1).to_be_bytes()).unwrap();
+    // Long enough for all of them, as a hole is.
+    file.set_len(u64::from(idx::MOST + 1) * 28 + 2000).unwrap();
+    let e = Idx::open(file).err().unwrap();
+    assert!(e.to_string().contains("50 million"), "{e}");
+}

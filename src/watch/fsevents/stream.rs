@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ pub(super) fn real(root: &Path) -> io::Result<CString> {
 pub(super) struct Stream {
     /// The run loop of the thread, as a number: it is only ever told to stop.
     run_loop: usize,
-    /// Says that the loop has ended.
-    ended: mpsc::Receiver<()>,
+    /// Says that the loop has ended. (Only `Drop` asks; behind a lock a watcher may move between threads.)
+    ended: Mutex<mpsc::Receiver<()>>,
     /// Dropped when the loop is told nothing more: the thread, and the loop with it, lives until then.
     leave: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -74,7 +74,7 @@ impl Stream {
         // A thread's stack is reserved, not used: the run loop needs little of it.
         let thread = std::thread::Builder::new().name("fsevents".into()).stack_size(256 * 1024).spawn(main)?;
         match wait.recv() {
-            Ok(Some(run_loop)) => Ok(Stream { run_loop, ended, leave: Some(leave), thread: Some(thread) }),
+            Ok(Some(run_loop)) => Ok(Stream { run_loop, ended: Mutex::new(ended), leave: Some(leave), thread: Some(thread) }),
             _ => Err(io::Error::other("FSEvents refuses to watch it")),
         }
     }
@@ -83,11 +83,12 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Again, because a stop that comes before the loop has begun is forgotten.
             // SAFETY: the run loop lives as long as its thread, which waits for `leave` to be dropped.
             unsafe { cf::CFRunLoopStop(self.run_loop as cf::CFRunLoopRef) };
-            if self.ended.recv_timeout(Duration::from_millis(2)) != Err(mpsc::RecvTimeoutError::Timeout) {
+            if ended.recv_timeout(Duration::from_millis(2)) != Err(mpsc::RecvTimeoutError::Timeout) {
                 break;
             }
         }
