@@ -4,7 +4,9 @@ library, and libc."""
 import json
 import re
 import subprocess
+import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -18,34 +20,41 @@ class Library:
 
     name: str
     version: str
-    # An SPDX expression.
+    # An SPDX id.
     licence: str
     text: str
     # Where its sources come from.
     source: str
-    # The crate that calls it, by its name.
-    crate: str = ""
-    cpe: str = ""
+    # The crate that calls it, by its name; nothing: Rust's own library.
+    crate: str
+    # Vendor and product in the names of CVEs.
+    cpe: str
 
 
 def cargo(*arguments: str) -> str:
     return subprocess.run(["cargo", *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def packages(target: str) -> list[dict]:
-    """All packages of a build, also those that only build others, as cargo knows them."""
-    return json.loads(cargo("metadata", "--format-version=1", "--locked", "--filter-platform", target))["packages"]
+@cache
+def metadata(target: str) -> dict:
+    """What cargo knows of a build."""
+    return json.loads(cargo("metadata", "--format-version=1", "--locked", "--filter-platform", target))
 
 
-def crates(target: str) -> set[tuple[str, str]]:
-    """Name and version of what is linked: no build scripts, no macros, no tests."""
+@cache
+def crates(target: str) -> dict[tuple[str, str], dict]:
+    """What is linked, as cargo knows it, by name and version: no build scripts, no macros, no tests; not sharelock itself."""
     tree = cargo("tree", "--locked", "--target", target, "--edges=no-build,no-dev,no-proc-macro", "--prefix=none", "--format={p}")
-    found = set()
-    for line in tree.splitlines():
-        name, version = line.split()[:2]
-        if name != "sharelock":
-            found.add((name, version.removeprefix("v")))
-    return found
+    wanted = {(name, version.removeprefix("v")) for name, version in (line.split()[:2] for line in tree.splitlines())}
+    known = {(p["name"], p["version"]): p for p in metadata(target)["packages"]}
+    return {at: known[at] for at in sorted(wanted) if at[0] != "sharelock"}
+
+
+@cache
+def checksums() -> dict[tuple[str, str], str]:
+    """The SHA-256 sums of Cargo.lock."""
+    packages = tomllib.loads(Path("Cargo.lock").read_text())["package"]
+    return {(p["name"], p["version"]): p["checksum"] for p in packages if "checksum" in p}
 
 
 def defined(header: Path, name: str) -> str:
@@ -60,7 +69,7 @@ def c_libraries(target: str, binary: Path, zig: Path) -> list[Library]:
     """The C libraries in a binary. Each shows itself in it; one that does not is not there, or not of that version."""
     inside = binary.read_bytes()
     linked = {name for name, _ in crates(target)}
-    at = {p["name"]: (Path(p["manifest_path"]).parent, f"crate {p['name']} {p['version']}") for p in packages(target)}
+    at = {p["name"]: (Path(p["manifest_path"]).parent, f"crate {p['name']} {p['version']}") for p in metadata(target)["packages"]}
     found = []
 
     def needs(shown: str, name: str) -> None:
@@ -78,7 +87,8 @@ def c_libraries(target: str, binary: Path, zig: Path) -> list[Library]:
         root, source = at["libssh2-sys"]
         version = defined(root / "libssh2/include/libssh2.h", "LIBSSH2_VERSION")
         needs(f"libssh2_{version}", "libssh2")
-        found.append(Library("libssh2", version, "BSD-3-Clause", (root / "libssh2/COPYING").read_text(), source, "libssh2-sys", "libssh2:libssh2"))
+        text = (root / "libssh2/COPYING").read_text()
+        found.append(Library("libssh2", version, "BSD-3-Clause", text, source, "libssh2-sys", "libssh2:libssh2"))
     if "libz-sys" in linked:
         root, source = at["libz-sys"]
         version = defined(root / "src/zlib/zlib.h", "ZLIB_VERSION")
@@ -94,13 +104,9 @@ def c_libraries(target: str, binary: Path, zig: Path) -> list[Library]:
 
     musl = zig / "lib/libc/musl"
     version = defined(musl / "src/internal/version.h", "VERSION")
-    found.append(Library("musl", version, "MIT", (musl / "COPYRIGHT").read_text(), zig_version(zig), "", "musl-libc:musl"))
+    said = subprocess.run([zig / "zig", "version"], check=True, capture_output=True, text=True).stdout.strip()
+    found.append(Library("musl", version, "MIT", (musl / "COPYRIGHT").read_text(), f"zig {said}", "", "musl-libc:musl"))
     return found
-
-
-def zig_version(zig: Path) -> str:
-    said = subprocess.run([zig / "zig", "version"], check=True, capture_output=True, text=True).stdout
-    return f"zig {said.strip()}"
 
 
 def rust() -> tuple[str, str]:

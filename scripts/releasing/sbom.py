@@ -1,11 +1,12 @@
-"""The SBOM of a binary (CycloneDX 1.5): what `cargo cyclonedx` says, without what only builds, with the C libraries, Rust's own
-library and libc. It is checked against CycloneDX's schema.
+"""The SBOM of a binary (CycloneDX 1.5): crates, C libraries, Rust's own library and libc. It is checked against CycloneDX's schema.
 
-    python3 -m releasing.sbom TARGET BINARY ZIG OF_CARGO OUT
+    python3 -m releasing.sbom TARGET BINARY ZIG OUT
 """
 
+import datetime
 import hashlib
 import json
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -13,74 +14,74 @@ from pathlib import Path
 from . import linked
 
 
-def generic(library: linked.Library) -> dict:
-    out = {
+def component(ref: str, name: str, version: str, licence: str, source: str) -> dict:
+    return {
         "type": "library",
-        "bom-ref": f"pkg:generic/{library.name}@{library.version}",
-        "name": library.name,
-        "version": library.version,
-        "licenses": [{"license": {"id": library.licence}}],
-        "purl": f"pkg:generic/{library.name}@{library.version}",
-        "properties": [{"name": "sharelock:source", "value": library.source}],
+        "bom-ref": ref,
+        "name": name,
+        "version": version,
+        "licenses": [{"expression": licence}] if " " in licence else [{"license": {"id": licence}}],
+        "purl": ref,
+        "properties": [{"name": "sharelock:source", "value": source}],
     }
-    if library.cpe:
-        out["cpe"] = f"cpe:2.3:a:{library.cpe}:{library.version.split('_')[0]}:*:*:*:*:*:*:*"
+
+
+def of_crate(at: tuple[str, str], package: dict) -> dict:
+    name, version = at
+    # Some write MIT/Apache-2.0, which SPDX has given up.
+    licence = package["license"].replace("/", " OR ")
+    out = component(f"pkg:cargo/{name}@{version}", name, version, licence, package["source"])
+    out["hashes"] = [{"alg": "SHA-256", "content": linked.checksums()[at]}]
     return out
 
 
-def make(target: str, binary: Path, zig: Path, of_cargo: dict) -> dict:
-    crates = linked.crates(target)
-    components = [c for c in of_cargo["components"] if (c["name"], c["version"]) in crates]
-    missing = crates - {(c["name"], c["version"]) for c in components}
-    if missing:
-        raise linked.Wrong(f"cargo cyclonedx does not know what cargo tree shows: {sorted(missing)}")
-    libraries = linked.c_libraries(target, binary, zig)
-    components += [generic(library) for library in libraries]
-    version, commit = linked.rust()
-    rust = f"pkg:generic/rust-std@{version}"
-    components.append(
-        {
-            "type": "library",
-            "bom-ref": rust,
-            "name": "rust-std",
-            "version": version,
-            "licenses": [{"expression": "MIT OR Apache-2.0"}],
-            "purl": rust,
-            "properties": [{"name": "sharelock:source", "value": f"rust-lang/rust {commit}"}],
-        }
-    )
+def of_library(library: linked.Library) -> dict:
+    ref = f"pkg:generic/{library.name}@{library.version}"
+    out = component(ref, library.name, library.version, library.licence, library.source)
+    # What follows `_` is not of its number.
+    number = library.version.split("_")[0]
+    return out | {"cpe": f"cpe:2.3:a:{library.cpe}:{number}:*:*:*:*:*:*:*"}
 
-    program = of_cargo["metadata"]["component"]
-    # What cargo calls it names a folder of the machine that built it.
-    ref = f"pkg:generic/sharelock@{program['version']}"
-    program = {k: v for k, v in program.items() if k not in ("components", "purl", "bom-ref")} | {
+
+def make(target: str, binary: Path, libraries: list[linked.Library]) -> dict:
+    crates = linked.crates(target)
+    metadata = linked.metadata(target)
+    own = next(p for p in metadata["packages"] if p["name"] == "sharelock")
+    me = f"pkg:generic/sharelock@{own['version']}"
+    program = {
         "type": "application",
-        "bom-ref": ref,
-        "purl": ref,
+        "bom-ref": me,
+        "name": "sharelock",
+        "version": own["version"],
+        "description": own["description"],
+        "licenses": [{"expression": own["license"]}],
+        "purl": me,
         "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(binary.read_bytes()).hexdigest()}],
         "properties": [{"name": "sharelock:target", "value": target}],
     }
-    old = of_cargo["metadata"]["component"]["bom-ref"]
-    known = {c["bom-ref"] for c in components} | {ref}
-    dependencies = {}
-    for d in of_cargo["dependencies"]:
-        of = ref if d["ref"] == old else d["ref"]
-        if of in known:
-            dependencies[of] = sorted(on for on in d.get("dependsOn", []) if on in known)
-    by_name = {c["name"]: c["bom-ref"] for c in components}
-    for library in libraries:
-        dependencies[by_name[library.name]] = []
-        caller = by_name[library.crate] if library.crate else rust
-        dependencies[caller] = sorted([*dependencies.get(caller, []), by_name[library.name]])
-    dependencies[ref] = sorted([*dependencies.get(ref, []), rust])
+    version, commit = linked.rust()
+    rust = component(f"pkg:generic/rust-std@{version}", "rust-std", version, "MIT OR Apache-2.0", f"rust-lang/rust {commit}")
+    components = [*(of_crate(*c) for c in crates.items()), *map(of_library, libraries), rust]
 
+    # Who calls whom.
+    ref_of = {p["id"]: f"pkg:cargo/{n}@{v}" for (n, v), p in crates.items()} | {own["id"]: me}
+    calls = {c["bom-ref"]: set() for c in [program, *components]}
+    for node in metadata["resolve"]["nodes"]:
+        if node["id"] in ref_of:
+            calls[ref_of[node["id"]]] |= {ref_of[d["pkg"]] for d in node["deps"] if d["pkg"] in ref_of}
+    calls[me].add(rust["bom-ref"])
+    crate_refs = {n: f"pkg:cargo/{n}@{v}" for n, v in crates}
+    for library, c in zip(libraries, map(of_library, libraries)):
+        calls[crate_refs[library.crate] if library.crate else rust["bom-ref"]].add(c["bom-ref"])
+
+    made = datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.timezone.utc)
     out = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": of_cargo["metadata"] | {"component": program},
+        "metadata": {"timestamp": made.strftime("%Y-%m-%dT%H:%M:%SZ"), "component": program},
         "components": sorted(components, key=lambda c: (c["name"], c["version"])),
-        "dependencies": [{"ref": r, "dependsOn": on} if on else {"ref": r} for r, on in sorted(dependencies.items())],
+        "dependencies": [{"ref": r, "dependsOn": sorted(on)} if on else {"ref": r} for r, on in sorted(calls.items())],
     }
     # A number of its own, and the same one for the same contents.
     out["serialNumber"] = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(out, sort_keys=True))}"
@@ -96,16 +97,16 @@ def check(text: str) -> None:
         raise linked.Wrong(f"not as CycloneDX's schema has it: {wrong}")
 
 
-def main(target: str, binary: str, zig: str, of_cargo: str, out: str) -> None:
-    sbom = make(target, Path(binary), Path(zig), json.loads(Path(of_cargo).read_text()))
+def main(target: str, binary: str, zig: str, out: str) -> None:
+    libraries = linked.c_libraries(target, Path(binary), Path(zig))
+    sbom = make(target, Path(binary), libraries)
     text = json.dumps(sbom, indent=1, ensure_ascii=False) + "\n"
-    here = str(Path.home())
-    if here in text or str(Path.cwd()) in text:
+    if str(Path.home()) + "/" in text or str(Path.cwd()) in text:
         raise linked.Wrong("it names folders of this machine")
     check(text)
     Path(out).write_text(text)
-    shown = ", ".join(f"{library.name} {library.version}" for library in linked.c_libraries(target, Path(binary), Path(zig)))
-    print(f"{out}: {len(sbom['components'])} components; in C: {shown}")
+    shown = ", ".join(f"{library.name} {library.version}" for library in libraries)
+    print(f"{out}: {len(sbom['components'])} parts; in C: {shown}")
 
 
 if __name__ == "__main__":
