@@ -20,7 +20,7 @@ class Library:
 
     name: str
     version: str
-    # An SPDX id.
+    # An SPDX expression.
     licence: str
     text: str
     # Where its sources come from.
@@ -102,10 +102,18 @@ def c_libraries(target: str, binary: Path, zig: Path) -> list[Library]:
     text = "SQLite is in the public domain (https://www.sqlite.org/copyright.html).\n"
     found.append(Library("sqlite", version, "blessing", text, source, "libsqlite3-sys", "sqlite:sqlite"))
 
+    # What zig links below all of that.
+    said = subprocess.run([zig / "zig", "version"], check=True, capture_output=True, text=True).stdout.strip()
+    source = f"zig {said}"
     musl = zig / "lib/libc/musl"
     version = defined(musl / "src/internal/version.h", "VERSION")
-    said = subprocess.run([zig / "zig", "version"], check=True, capture_output=True, text=True).stdout.strip()
-    found.append(Library("musl", version, "MIT", (musl / "COPYRIGHT").read_text(), f"zig {said}", "", "musl-libc:musl"))
+    found.append(Library("musl", version, "MIT", (musl / "COPYRIGHT").read_text(), source, "", "musl-libc:musl"))
+    found.append(Library("zig-compiler-rt", said, "MIT", (zig / "LICENSE").read_text(), source, "", "ziglang:zig"))
+    if b"libunwind: " in inside:
+        clang = subprocess.run([zig / "zig", "cc", "--version"], check=True, capture_output=True, text=True).stdout
+        version = re.search(r"clang version ([0-9.]+)", clang).group(1)
+        text = (zig / "lib/libunwind/LICENSE.TXT").read_text()
+        found.append(Library("llvm-libunwind", version, "Apache-2.0 WITH LLVM-exception", text, source, "", "llvm:libunwind"))
     return found
 
 

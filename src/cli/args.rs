@@ -27,6 +27,7 @@ pub use tell::*;
 #[argh(error_code(4, "wrong password or key"))]
 #[argh(error_code(5, "a storage node is not reachable"))]
 #[argh(error_code(6, "integrity (tampering, rollback, damage)"))]
+#[argh(error_code(7, "this build is for a newer processor (it names the right one)"))]
 pub struct Args {
     /// another configuration file than ~/.config/sharelock/config.toml
     #[argh(option, arg_name = "file")]
