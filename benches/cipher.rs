@@ -1,20 +1,30 @@
-//! What encryption costs on one core: the primitives alone, the vault's chunks and files, and what a user could choose
-//! instead, all in one run, so that their ratios mean something.
+//! What encryption costs on one core: the primitives alone by each backend, the vault's chunks and files, and what a user
+//! could choose instead, all in one run, so that their ratios mean something.
 //!
-//! `cargo bench --bench cipher`; the budget is: sealing chunks at 60 % or more of HMAC-SHA-256 and AES-256-CTR alone.
+//!     cargo bench --bench cipher                   everything
+//!     cargo bench --bench cipher -- table          a short table: each backend, by size, with cycles and instructions
+//!     cargo bench --bench cipher -- ratio          sealing beside its primitives; fails below 95 %
+//!
+//! `count` does one thing so many times and nothing else, for whoever counts from outside (scripts/instructions-per-byte).
 #![allow(missing_docs)]
 
+#[path = "support/counters.rs"]
+mod counters;
+#[path = "support/table.rs"]
+mod table;
+
 use aes_gcm::aead::{AeadInOut, KeyInit};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use openssl::symm;
 use sharelock::clock::Time;
-use sharelock::crypt::backend::{Cipher, Mac};
+use sharelock::crypt::backend::{self, Backend, Cipher, Mac};
 use sharelock::crypt::head::{FileHead, HeadKind};
 use sharelock::crypt::siv::Siv;
 use sharelock::crypt::{Master, VaultKeys, large, small};
 use sharelock::id::Id;
 use sharelock::tree::Writer;
 use std::hint::black_box;
+use std::process::ExitCode;
 
 const CHUNK: usize = 4096;
 const KIB: usize = 1024;
@@ -136,5 +146,64 @@ fn files(c: &mut Criterion) {
     g.finish();
 }
 
-criterion_group!(benches, chunk, files);
-criterion_main!(benches);
+/// The primitives, by backend and size.
+fn backends(c: &mut Criterion) {
+    let mut data = vec![0x5a; MIB];
+    for size in table::SIZES {
+        let mut g = c.benchmark_group(format!("{size} bytes"));
+        g.throughput(Throughput::Bytes(size as u64));
+        for by in Backend::ALL {
+            let (mac, cipher) = (Mac::by(*by, &[1; 32]), Cipher::by(*by, &[2; 32]));
+            let data = &mut data[..size];
+            g.bench_function(BenchmarkId::new("aes-256-ctr", by.name()), |b| b.iter(|| cipher.apply(&[7; 16], black_box(&mut *data))));
+            g.bench_function(BenchmarkId::new("hmac-sha-256", by.name()), |b| b.iter(|| black_box(mac.of(&[black_box(&*data)]))));
+        }
+        g.finish();
+    }
+}
+
+criterion_group!(benches, chunk, backends, files);
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["table"] => table::print(),
+        ["ratio"] => return ratio(),
+        ["count", what, by, size, times] => table::count(what, by, size, times),
+        _ => {
+            benches();
+            Criterion::default().configure_from_args().final_summary();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Sealing as files are sealed, beside nothing but the primitives over the same bytes, in turns: the machine may be busy, but
+/// then it is for both.
+fn ratio() -> ExitCode {
+    let keys = VaultKeys::new(&Master::from_bytes(&[1; 32]));
+    let (mac, cipher) = (Mac::new(&[1; 32]), Cipher::new(&[2; 32]));
+    let writer = large::Writer::new(&keys, head(4 * MIB)).expect("a large file");
+    let (sealer, mut object, mut plain) = (writer.sealer(), Vec::new(), vec![0x5a; MIB]);
+    let time = |f: &mut dyn FnMut()| {
+        let start = std::time::Instant::now();
+        f();
+        start.elapsed()
+    };
+    let (mut seal, mut alone) = (std::time::Duration::MAX, std::time::Duration::MAX);
+    for _ in 0..400 {
+        seal = seal.min(time(&mut || {
+            writer.begin(0, &mut object);
+            black_box(sealer.seal(0, &mut object));
+        }));
+        alone = alone.min(time(&mut || {
+            for chunk in plain.chunks_mut(CHUNK) {
+                black_box(mac.of(&[chunk]));
+                cipher.apply(&[7; 16], black_box(chunk));
+            }
+        }));
+    }
+    let ratio = alone.as_secs_f64() / seal.as_secs_f64();
+    println!("a segment of 1 MiB is sealed at {:.1} % of what its primitives alone allow, by {:?}", ratio * 100.0, backend::choice());
+    if ratio < 0.95 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

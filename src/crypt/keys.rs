@@ -1,6 +1,6 @@
 //! The master key and everything that is derived from it (FORMAT 3).
 
-use super::backend::{Choice, Mac, choice};
+use super::backend::{Backend, Choice, Mac, choice};
 use super::header::{self, HEADER};
 use super::lock;
 use super::siv::Siv;
@@ -108,6 +108,9 @@ impl VaultKeys {
     /// The same, all that is done with them computed by these backends.
     pub fn by(choice: Choice, master: &Master) -> VaultKeys {
         let mac = |key: &[u8; 32]| Mac::by(choice.mac, key);
+        // These keys live as long as the vault is open: their schedules stay in the place that is locked, and encrypt at most
+        // a few hundred bytes at a time.
+        let own = Choice { cipher: Backend::RustCrypto, ..choice };
         let prk = Zeroizing::new(mac(b"sharelock/v1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").of(&[master.as_bytes()]));
         let mut key = Zeroizing::new([0u8; 32]);
         let mut pair = Zeroizing::new([0u8; 64]);
@@ -117,7 +120,7 @@ impl VaultKeys {
         expand(&prk, "epoch", &0u16.to_be_bytes(), &mut *epoch);
         let mut siv = |label: &str| {
             expand(&epoch, label, b"", &mut *pair);
-            Siv::by(choice, &pair)
+            Siv::by(own, &pair)
         };
         let (head, name, details, notice) = (siv("head"), siv("name"), siv("details"), siv("notice"));
         let mut content = Zeroizing::new([0u8; 32]);

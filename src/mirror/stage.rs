@@ -6,6 +6,8 @@
 
 mod belt;
 mod large;
+#[cfg(test)]
+mod tests;
 
 use super::Device;
 use super::apply::seen_of;

@@ -1,8 +1,4 @@
-//! The boundary to the primitives: AES-256-CTR and HMAC-SHA-256, and nothing else.
-//!
-//! Everything above speaks of [`Mac`] and [`Cipher`]. Who computes them is chosen once, by the CPU that the program runs on
-//! ([`choice`]); the bytes are the same. Key schedules are computed once per key, so a chunk costs no allocation and no
-//! schedule.
+#![doc = include_str!("README.md")]
 
 mod cpu;
 #[cfg(feature = "ssh")]
@@ -129,17 +125,15 @@ impl MacStream {
     }
 }
 
-/// From this many bytes on OpenSSL is asked: below, its context costs more than it gains, and fewer than 128 it encrypts
-/// with tables on ARMv7.
-#[cfg(feature = "ssh")]
-const BULK: usize = 512;
-
 /// AES-256 in counter mode (NIST SP 800-38A): the counter block begins as the IV and counts as one number of 128 bits.
 #[derive(Clone)]
-pub struct Cipher {
-    own: rustcrypto::Cipher,
+pub struct Cipher(Block);
+
+#[derive(Clone)]
+enum Block {
+    RustCrypto(rustcrypto::Cipher),
     #[cfg(feature = "ssh")]
-    bulk: Option<Bulk>,
+    OpenSsl(Bulk),
 }
 
 impl Cipher {
@@ -150,50 +144,55 @@ impl Cipher {
 
     /// The same, computed by this backend as far as it is one for the length at hand.
     pub fn by(backend: Backend, key: &[u8; 32]) -> Cipher {
-        #[cfg(not(feature = "ssh"))]
-        let Backend::RustCrypto = backend;
-        Cipher {
-            own: rustcrypto::Cipher::new(key),
+        Cipher(match backend {
+            Backend::RustCrypto => Block::RustCrypto(rustcrypto::Cipher::new(key)),
             #[cfg(feature = "ssh")]
-            bulk: (backend == Backend::OpenSsl).then(|| Bulk::new(key)),
-        }
+            Backend::OpenSsl => Block::OpenSsl(Bulk::new(key)),
+        })
     }
 
     /// Encrypts or decrypts in place.
     pub fn apply(&self, iv: &[u8; 16], data: &mut [u8]) {
-        #[cfg(feature = "ssh")]
-        if data.len() >= BULK
-            && let Some(context) = self.bulk.as_ref().and_then(Bulk::context)
-        {
-            let (blocks, rest) = data.split_at_mut(data.len() & !15);
-            context.apply(iv, blocks).expect("a context with key and IV encrypts any number of bytes");
-            if !rest.is_empty() {
-                let next = u128::from_be_bytes(*iv).wrapping_add(blocks.len() as u128 / 16);
-                self.own.apply(&next.to_be_bytes(), rest);
-            }
-            return;
+        match &self.0 {
+            Block::RustCrypto(c) => c.apply(iv, data),
+            #[cfg(feature = "ssh")]
+            Block::OpenSsl(c) => c.apply(iv, data),
         }
-        self.own.apply(iv, data);
     }
 }
 
-/// OpenSSL's context for a key, made when there is something to be done with it: most keys of a vault of small files, and
-/// those for names and heads, never need one. A clone makes its own, so that threads do not wait for each other.
+/// What OpenSSL is asked for at least: eight blocks. Fewer it encrypts with tables on ARMv7.
+#[cfg(feature = "ssh")]
+const BULK: usize = 128;
+
+/// A key for OpenSSL's cipher, and for the crates' where OpenSSL is not asked. What either makes of it is made when it is
+/// needed first. A clone makes its own, so that threads do not wait for each other.
 #[cfg(feature = "ssh")]
 struct Bulk {
     key: Zeroizing<[u8; 32]>,
     context: OnceLock<Option<openssl::Cipher>>,
+    own: OnceLock<rustcrypto::Cipher>,
 }
 
 #[cfg(feature = "ssh")]
 impl Bulk {
     fn new(key: &[u8; 32]) -> Bulk {
-        Bulk { key: Zeroizing::new(*key), context: OnceLock::new() }
+        Bulk { key: Zeroizing::new(*key), context: OnceLock::new(), own: OnceLock::new() }
     }
 
-    /// `None` if there is no memory for it: then the other backend does the work.
-    fn context(&self) -> Option<&openssl::Cipher> {
-        self.context.get_or_init(|| openssl::Cipher::new(&self.key).ok()).as_ref()
+    fn apply(&self, iv: &[u8; 16], data: &mut [u8]) {
+        let own = || self.own.get_or_init(|| rustcrypto::Cipher::new(&self.key));
+        if data.len() < BULK {
+            return own().apply(iv, data);
+        }
+        // Without memory for a context the crates do the work.
+        let Some(context) = self.context.get_or_init(|| openssl::Cipher::new(&self.key).ok()) else { return own().apply(iv, data) };
+        let (blocks, rest) = data.split_at_mut(data.len() & !15);
+        context.apply(iv, blocks).expect("a context with key and IV encrypts any number of bytes");
+        if !rest.is_empty() {
+            let next = u128::from_be_bytes(*iv).wrapping_add(blocks.len() as u128 / 16);
+            own().apply(&next.to_be_bytes(), rest);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every backend in this binary gives the same bytes: by the vectors of those who defined the primitives
 //! (`primitives.rs`), and here against each other.
 
-use crate::crypt::backend::{self, Backend, Choice, Cipher, Mac};
+use crate::crypt::backend::{self, Backend, Choice, Cipher, Cpu, Mac};
 use crate::crypt::{Master, VaultKeys, small};
 use proptest::prelude::*;
 
@@ -139,12 +139,25 @@ fn files_of_every_backend_are_the_same() {
     }
 }
 
-/// The choice is by what was measured (the tables of `backend`).
+/// The choice is by what was measured (src/crypt/backend/README.md).
 #[test]
-fn the_choice_is_one_of_those_in_this_binary() {
-    let here = backend::choice();
-    assert!(Backend::ALL.contains(&here.cipher) && Backend::ALL.contains(&here.mac));
-    assert_eq!(here, backend::best(backend::cpu()));
+fn the_choice_by_cpu() {
+    assert_eq!(backend::choice(), backend::best(backend::cpu()));
+    let best = |arch, neon, aes, sha2| {
+        let c = backend::best(Cpu { arch, neon, aes, sha2 });
+        (c.cipher.name(), c.mac.name())
+    };
+    let (own, openssl) = ("RustCrypto", if cfg!(feature = "ssh") { "OpenSSL" } else { "RustCrypto" });
+    // ARMv6 has no NEON: never OpenSSL's tables there.
+    assert_eq!(best("arm", false, false, false), (own, openssl));
+    assert_eq!(best("arm", true, false, false), (openssl, openssl));
+    assert_eq!(best("arm", true, true, true), (openssl, openssl));
+    assert_eq!(best("aarch64", true, false, false), (openssl, openssl));
+    assert_eq!(best("aarch64", true, true, true), (own, own));
+    assert_eq!(best("x86_64", false, true, true), (own, own));
+    assert_eq!(best("x86_64", false, true, false), (own, openssl));
+    assert_eq!(best("x86_64", false, false, false).0, own);
+    assert_eq!(best("riscv64", false, false, false), (own, own));
 }
 
 proptest! {
