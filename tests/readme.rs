@@ -113,6 +113,7 @@ fn alone(t: &mut Tour) {
     let (h, old) = (Home::new(), Home::new());
     let rk = |h: &Home| format!("--recovery-key-out {}", h.path("rk").display());
     t.ok(&h, "sharelock init", &[("init", &format!("init {}", rk(&h)))]);
+    assert!(t.ok(&h, "sharelock bench", &[]).contains("this vault    "));
     t.by("sharelock service install");
     std::fs::create_dir(h.path("bin")).unwrap();
     let mut c = Command::new(PROGRAM);
