@@ -94,6 +94,7 @@ fn the_round_names_no_executor_and_unsafe_stays_in_its_leaves() {
         if !waits && !loops {
             assert!(!code.contains("smol") && !code.contains("async "), "{rel}");
         }
+        assert!(!code.contains("asm!") || rel == "entry.rs", "assembly in {rel}");
         if code.contains("unsafe {") {
             assert!(
                 ["agent/heap.rs", "clock/zone.rs", "crypt/lock.rs", "watch/fsevents/stream.rs"].contains(&rel.as_str()),
