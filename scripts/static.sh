@@ -39,20 +39,23 @@ static_toolchain() {
     sysroot=$(rustc --print sysroot)
     rustlib=$sysroot/lib/rustlib
     has() { [ "$wanted" = any ] || [ "$wanted" = "$1" ]; }
-    if has rustup && { [ -d "$rustlib/$target" ] || rustup target add "$target" >/dev/null 2>&1; }; then
+    # Its std built with the program's own options first: rustup's is made for speed, and with tables for unwinding.
+    std=1
+    if has std && { [ -d "$rustlib/src/rust/library" ] || rustup component add rust-src >/dev/null 2>&1; }; then
+        echo "toolchain: $(rustc --version), its std built for $target"
+    elif has rustup && { [ -d "$rustlib/$target" ] || rustup target add "$target" >/dev/null 2>&1; }; then
         echo "toolchain: $(rustc --version), its target $target"
+        std=
+    elif has debian && need_packages rustc-web cargo-web rust-web-src; then
+        export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc
+        CARGO_STATIC=/usr/bin/cargo
+        sysroot=$(rustc --print sysroot)
+        echo "toolchain: Debian's $(rustc --version), its std built for $target"
     else
-        if has std && { [ -d "$rustlib/src/rust/library" ] || rustup component add rust-src >/dev/null 2>&1; }; then
-            echo "toolchain: $(rustc --version), its std built for $target"
-        elif has debian && need_packages rustc-web cargo-web rust-web-src; then
-            export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc
-            CARGO_STATIC=/usr/bin/cargo
-            sysroot=$(rustc --print sysroot)
-            echo "toolchain: Debian's $(rustc --version), its std built for $target"
-        else
-            echo "no toolchain for $target: neither rustup's target, nor its rust-src, nor Debian's rustc-web" >&2
-            exit 1
-        fi
+        echo "no toolchain for $target: neither rustup's rust-src, nor its target, nor Debian's rustc-web" >&2
+        exit 1
+    fi
+    if [ -n "$std" ]; then
         export RUSTC_BOOTSTRAP=1
         STATIC_OPTIONS+=("-Zbuild-std=std,panic_abort")
     fi
