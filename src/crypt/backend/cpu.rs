@@ -52,9 +52,9 @@ pub fn best(cpu: Cpu) -> Choice {
         // Instructions that OpenSSL knows in 32-bit programs, too, or NEON. Without either its AES is one of tables, whose time
         // depends on keys and data: the crates' does not, and that is worth more than its speed.
         "arm" => (if cpu.neon || cpu.aes { OpenSsl } else { RustCrypto }, OpenSsl),
-        // With instructions both are as fast; without (Raspberry Pi 3 and 4) it is NEON against none.
-        "aarch64" => (if cpu.aes { RustCrypto } else { OpenSsl }, if cpu.sha2 { RustCrypto } else { OpenSsl }),
-        "x86_64" => (RustCrypto, if cpu.sha2 { RustCrypto } else { OpenSsl }),
+        // The assembly: with instructions for AES and without (NEON; Raspberry Pi 3 and 4).
+        "aarch64" => (OpenSsl, if cpu.sha2 { RustCrypto } else { OpenSsl }),
+        "x86_64" => (if cpu.aes { OpenSsl } else { RustCrypto }, if cpu.sha2 { RustCrypto } else { OpenSsl }),
         _ => (RustCrypto, RustCrypto),
     };
     Choice { cipher, mac }
