@@ -138,7 +138,6 @@ impl Standing {
         let mut problems = report.problems;
         problems.extend(report.waits);
         problems.extend(agent.iter().flat_map(|a| a.problems.iter().cloned()));
-        problems.extend(config.unheeded.iter().map(|what| Problem { note: true, ..Problem::of(what, None) }));
         let mut standing = Standing {
             device: config.device.as_str().to_string(),
             busy: busy && agent.is_none(),
