@@ -16,9 +16,8 @@ mod table;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use openssl::symm;
-use sharelock::clock::Time;
 use sharelock::crypt::backend::{self, Backend, Cipher, Mac};
-use sharelock::crypt::head::{FileHead, HeadKind};
+use sharelock::crypt::head::FileHead;
 use sharelock::crypt::siv::Siv;
 use sharelock::crypt::{Master, VaultKeys, large, small};
 use sharelock::id::Id;
@@ -75,20 +74,7 @@ fn chunk(c: &mut Criterion) {
 }
 
 fn head(size: usize) -> FileHead {
-    FileHead {
-        id: Id([7; 16]),
-        kind: HeadKind::File,
-        exec: false,
-        private: false,
-        mtime: Time::default(),
-        offset: 0,
-        size: size as u64,
-        generation: 1,
-        mac: [0; 32],
-        writer: Writer::new("bench"),
-        segment: if small::is_small(size as u64) { 0 } else { 20 },
-        epoch: 0,
-    }
+    FileHead::file(Id([7; 16]), Writer::new("bench"), size as u64, if small::is_small(size as u64) { 0 } else { 20 })
 }
 
 /// A whole file, key derivation, padding, lists and head included.

@@ -40,8 +40,8 @@ python_with() {
     export PYTHON
 }
 
-# zig, a C compiler and linker for every target, and cargo-zigbuild, in target/zig/bin, which comes first in PATH. Their
-# versions stand in cross/requirements.txt.
+# zig, a C compiler and linker for every target, and cargo-zigbuild, in target/zig/bin ($zig). Their versions stand in
+# cross/requirements.txt.
 need_zig() {
     need_packages python3-venv
     zig=$PWD/target/zig
@@ -52,7 +52,6 @@ need_zig() {
         ln -s "$("$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig" "$zig/bin/zig"
         cp cross/requirements.txt "$zig/"
     fi
-    export PATH="$zig/bin:$PATH"
 }
 
 # Prosody and ejabberd for the tests, which start their own: the packages' services stay off.

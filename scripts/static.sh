@@ -23,16 +23,9 @@ static_toolchain() {
     target=$1
     static_target "$target"
     package=binutils-${BINUTILS%-}
-    need_packages python3 python3-venv perl make gcc libc6-dev "${package//_/-}"
+    need_packages python3 perl make gcc libc6-dev "${package//_/-}"
     need_cargo
-    zig=$PWD/target/zig
-    if ! cmp -s cross/requirements.txt "$zig/requirements.txt"; then
-        rm -rf "$zig"
-        python3 -m venv "$zig"
-        "$zig/bin/pip" install -q --require-hashes -r cross/requirements.txt
-        ln -s "$("$zig/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig" "$zig/bin/zig"
-        cp cross/requirements.txt "$zig/"
-    fi
+    need_zig
     wanted=${SHARELOCK_TOOLCHAIN:-any}
     CARGO_STATIC=cargo
     STATIC_OPTIONS=(--target "$target" --target-dir target/static)
@@ -61,4 +54,13 @@ static_toolchain() {
     fi
     # Nothing of what comes out names a place of this machine.
     STATIC_OPTIONS+=(--config "target.$target.rustflags = ['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo', '--remap-path-prefix=$sysroot=/rust', '--remap-path-prefix=$PWD=/sharelock']")
+}
+
+# Builds the cipher bench for that toolchain's target, with more options of cargo's if need be, and prints where it is.
+static_bench() {
+    $CARGO_STATIC build --quiet --profile bench --bench cipher --message-format json "${STATIC_OPTIONS[@]}" "$@" |
+        python3 -c 'import json, sys
+for line in sys.stdin:
+    m = json.loads(line)
+    if m.get("executable") and m["target"]["name"] == "cipher": print(m["executable"])'
 }

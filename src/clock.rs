@@ -20,6 +20,11 @@ impl Time {
     pub fn sealable(self) -> Time {
         Time { s: self.s.clamp(-(1 << 40), 1 << 40), ..self }
     }
+
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub fn nanos(self) -> i128 {
+        i128::from(self.s) * 1_000_000_000 + i128::from(self.ns)
+    }
 }
 
 /// The clock seam.

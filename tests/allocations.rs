@@ -3,9 +3,8 @@
 // Counting needs an allocator, and an allocator is unsafe; it only passes on to the system's.
 #![allow(unsafe_code)]
 
-use sharelock::clock::Time;
 use sharelock::crypt::backend::{Backend, Choice};
-use sharelock::crypt::head::{FileHead, HeadKind};
+use sharelock::crypt::head::FileHead;
 use sharelock::crypt::large::Writer;
 use sharelock::crypt::{Master, VaultKeys, small};
 use sharelock::id::Id;
@@ -45,20 +44,7 @@ fn allocations(step: impl FnOnce()) -> usize {
 }
 
 fn head(size: usize, segment: u8) -> FileHead {
-    FileHead {
-        id: Id([7; 16]),
-        kind: HeadKind::File,
-        exec: false,
-        private: false,
-        mtime: Time::default(),
-        offset: 0,
-        size: size as u64,
-        generation: 1,
-        mac: [0; 32],
-        writer: sharelock::tree::Writer::new("test"),
-        segment,
-        epoch: 0,
-    }
+    FileHead::file(Id([7; 16]), sharelock::tree::Writer::new("test"), size as u64, segment)
 }
 
 #[test]

@@ -150,8 +150,7 @@ fn a_tree_holds_entries_of_their_kinds() {
 fn a_keeper_stands_where_keepers_stand() {
     let v = vault();
     let id = Id([1; 16]);
-    let file =
-        FileHead { kind: HeadKind::File, mtime: Time { s: 1, ns: 0 }, generation: 1, writer: Writer::new("pi"), ..FileHead::keeper(id) };
+    let file = FileHead { mtime: Time { s: 1, ns: 0 }, ..FileHead::file(id, Writer::new("pi"), 0, 0) };
     for mut head in [FileHead::keeper(id), file] {
         let (keeper, mut object) = (head.kind == HeadKind::Keeper, Vec::new());
         small::seal(&v.keys, &mut head, b"", &mut object).unwrap();

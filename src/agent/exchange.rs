@@ -202,11 +202,10 @@ fn send<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 ) -> Result<Pushed> {
     node.met = true;
     let update = RefUpdate { name: MAIN.into(), old: node.head, new: Some(head) };
-    let mut size = d.git.stored_size(&oids)?;
     let mut pack = d.git.pack_source(oids)?;
     let mut refusal = None;
     for attempt in 0..=REFUSALS {
-        let failed = match rate::push(d, node, &update, &mut pack, size) {
+        let failed = match rate::push(d, node, &update, &mut pack) {
             Ok(status) => status.into_iter().next().and_then(|s| not_stored(s, node)),
             Err(e) if e.kind() == Kind::Unreachable => Some(e),
             Err(e) => return Err(e),
@@ -233,7 +232,6 @@ fn send<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
         // Another device may hold the branch at this moment and not have moved it yet. The objects are there by now.
         d.clock.wait(100 << attempt);
         pack = d.git.pack_source(Vec::new())?;
-        size = 0;
     }
     let first = node.head.is_none();
     node.head = Some(head);

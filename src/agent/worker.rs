@@ -301,6 +301,6 @@ impl<Rm: Remote + Send + 'static> Worker<Rm> {
 }
 
 fn earlier(t: Time, millis: u64) -> Time {
-    let ns = i128::from(t.s) * 1_000_000_000 + i128::from(t.ns) - i128::from(millis) * 1_000_000;
+    let ns = t.nanos() - i128::from(millis) * 1_000_000;
     Time { s: ns.div_euclid(1_000_000_000) as i64, ns: ns.rem_euclid(1_000_000_000) as u32 }
 }

@@ -3,9 +3,8 @@
 use super::args::Bench;
 use super::places::Places;
 use super::{open, progress, voice};
-use crate::clock::Time;
 use crate::crypt::backend::{self, Backend, Choice, Cipher, Cpu, Mac};
-use crate::crypt::head::{FileHead, HeadKind};
+use crate::crypt::head::FileHead;
 use crate::crypt::large::Writer;
 use crate::crypt::{Master, VaultKeys};
 use crate::error::Result;
@@ -15,7 +14,6 @@ use crate::state::{State, Table};
 use crate::tree;
 use serde_json::json;
 use std::hint::black_box;
-use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 /// What one measurement takes; the fastest of three parts of it counts, for other programs run, too.
@@ -92,20 +90,7 @@ fn speed(backend: Backend, data: &mut [u8]) -> Speed {
 /// Sealing segments of a large file, on so many threads at once.
 fn sealing(threads: usize) -> f64 {
     let keys = VaultKeys::new(&Master::from_bytes(&[3; 32]));
-    let head = FileHead {
-        id: Id([4; 16]),
-        kind: HeadKind::File,
-        exec: false,
-        private: false,
-        mtime: Time::default(),
-        offset: 0,
-        size: 4 * SEGMENT as u64,
-        generation: 1,
-        mac: [0; 32],
-        writer: tree::Writer::new("bench"),
-        segment: 20,
-        epoch: 0,
-    };
+    let head = FileHead::file(Id([4; 16]), tree::Writer::new("bench"), 4 * SEGMENT as u64, 20);
     let one = || {
         let writer = Writer::new(&keys, head.clone()).expect("4 MiB are a large file");
         let (sealer, mut object) = (writer.sealer(), Vec::new());
@@ -123,7 +108,7 @@ fn sealing(threads: usize) -> f64 {
 impl Found {
     fn measure(vault: Option<(u64, u64)>) -> Found {
         let mut data = vec![0x5a; 16 * CHUNK];
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let (cores, threads) = (open::cores(), open::sealing_threads());
         let one = sealing(1);
         Found {
             cpu: backend::cpu(),
@@ -131,7 +116,7 @@ impl Found {
             choice: backend::choice(),
             speeds: Backend::ALL.iter().map(|b| speed(*b, &mut data)).collect(),
             one,
-            all: if cores > 1 { sealing(2) } else { one },
+            all: if threads > 1 { sealing(threads) } else { one },
             vault,
         }
     }

@@ -18,6 +18,7 @@ use crate::mirror::progress::Progress;
 use crate::mirror::{Device, Report, Settings};
 use crate::state::State;
 use crate::state::db::Db;
+use std::num::NonZero;
 use std::path::Path;
 
 /// A real device.
@@ -78,7 +79,7 @@ pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vau
         brake_files: config.brake_files,
         brake_fraction: config.brake_fraction,
         allowed: String::from_utf8_lossy(&allowed).lines().map(str::to_string).collect(),
-        threads: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
+        threads: sealing_threads(),
         progress,
         ..Settings::default()
     };
@@ -97,6 +98,16 @@ pub fn assemble(places: Places, config: Config, lock: Lock, master: &Master, vau
         report: Report::default(),
     };
     Ok(Vault { config, places, device, rebuilt, lock })
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Threads that a large file is sealed on here.
+pub fn sealing_threads() -> usize {
+    cores().min(2)
 }
 
 /// The disk at a configured folder.

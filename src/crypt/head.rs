@@ -76,6 +76,11 @@ impl FileHead {
         }
     }
 
+    /// The head of a file's first version, without a time; its MAC is set by sealing.
+    pub fn file(id: Id, writer: Option<Writer>, size: u64, segment: u8) -> FileHead {
+        FileHead { kind: HeadKind::File, size, generation: 1, writer, segment, ..FileHead::keeper(id) }
+    }
+
     /// The head of a directory's keeper; its MAC is set by sealing.
     pub fn keeper(dir: Id) -> FileHead {
         FileHead {

@@ -23,6 +23,7 @@ mod walk;
 pub mod wire;
 mod zlib;
 
+pub use pack_send::Objects;
 pub use pulse::Pulse;
 
 use crate::error::Result;

@@ -21,7 +21,7 @@ impl<F: Files> Store<F> {
 
     /// A pack of these objects, to be sent.
     pub fn pack_source(&self, oids: Vec<Oid>) -> Result<Objects<F>> {
-        Ok(Objects { store: self.clone(), oids })
+        Ok(Objects { store: self.clone(), oids, sent: 0 })
     }
 }
 
@@ -29,6 +29,14 @@ impl<F: Files> Store<F> {
 pub struct Objects<F: Files> {
     store: Store<F>,
     oids: Vec<Oid>,
+    sent: u64,
+}
+
+impl<F: Files> Objects<F> {
+    /// Bytes of the pack as it was last written whole; 0 if it never was.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
 }
 
 impl<F: Files> PackSource for Objects<F> {
@@ -37,7 +45,7 @@ impl<F: Files> PackSource for Objects<F> {
     }
 
     fn write_to(&mut self, out: &mut dyn Write) -> Result<()> {
-        let mut sha = Sha1::new();
+        let (mut sha, mut sent) = (Sha1::new(), 0);
         let mut buffer = pack_header(self.objects()).to_vec();
         for oid in &self.oids {
             let (kind, content) = self.store.read_any(oid, limit::TREE)?;
@@ -46,6 +54,7 @@ impl<F: Files> PackSource for Objects<F> {
                 if buffer.len() >= 32 * 1024 {
                     sha.update(&buffer);
                     out.write_all(&buffer)?;
+                    sent += buffer.len() as u64;
                     buffer.clear();
                 }
                 Ok(())
@@ -56,6 +65,7 @@ impl<F: Files> PackSource for Objects<F> {
         let sum: [u8; 20] = sha.finalize().into();
         out.write_all(&sum)?;
         out.flush()?;
+        self.sent = sent + (buffer.len() + sum.len()) as u64;
         Ok(())
     }
 }

@@ -2,10 +2,10 @@
 //! (Each is a pack of its own at the node, which the other devices then fetch: fewer are faster for all.)
 
 use super::super::round::StorageNode;
-use crate::clock::{Clock, Random, Time};
+use crate::clock::{Clock, Random};
 use crate::error::{Kind, Result};
 use crate::files::Files;
-use crate::git::{PackSource, RefStatus, RefUpdate, Remote};
+use crate::git::{Objects, RefStatus, RefUpdate, Remote};
 use crate::mirror::Device;
 use crate::state::State;
 
@@ -32,33 +32,27 @@ fn of(rate: u64, unknown: u64) -> u64 {
     rate.saturating_mul(AT_RISK).min(LARGEST).max(unknown)
 }
 
-/// Pushes a pack of about so many bytes for one ref, and notes how fast that went. A line that breaks is one that nothing
+/// Pushes a pack for one ref, and notes how fast that went. A line that breaks is one that nothing
 /// is known of.
 pub fn push<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     d: &mut Device<F, S, C, R>,
     node: &mut StorageNode<Rm>,
     update: &RefUpdate,
-    pack: &mut dyn PackSource,
-    bytes: u64,
+    pack: &mut Objects<F>,
 ) -> Result<Vec<RefStatus>> {
     let began = d.clock.now();
     let pushed = node.remote.push(std::slice::from_ref(update), false, pack);
     match &pushed {
-        Ok(_) if bytes >= TELLING => {
+        Ok(_) if pack.sent() >= TELLING => {
             // A clock that was set meanwhile tells nothing of the line; what it says wrongly costs no more than a batch.
-            let took = (nanos(d.clock.now()) - nanos(began)).max(1_000_000);
-            let rate = i128::from(bytes) * 1_000_000_000 / took;
+            let took = (d.clock.now().nanos() - began.nanos()).max(1_000_000);
+            let rate = i128::from(pack.sent()) * 1_000_000_000 / took;
             d.state.set_value(&key(&node.name), Some(rate.to_string().as_bytes()))?;
         }
         Err(e) if e.kind() == Kind::Unreachable => d.state.set_value(&key(&node.name), None)?,
         _ => {}
     }
     pushed
-}
-
-/// Nanoseconds since 1970.
-fn nanos(t: Time) -> i128 {
-    i128::from(t.s) * 1_000_000_000 + i128::from(t.ns)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub fn send_ahead<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
             let old = node.staging.get(&name).copied();
             let update = RefUpdate { name: name.clone(), old, new: Some(commit) };
             let mut pack = d.git.pack_source(send.clone())?;
-            match rate::push(d, node, &update, &mut pack, bytes)?.first() {
+            match rate::push(d, node, &update, &mut pack)?.first() {
                 Some(RefStatus::Ok) => {
                     if space == SPACES[1] {
                         d.state.set_value(&key, Some(b"1"))?;

@@ -27,15 +27,14 @@ pub enum Offer {
 
 /// What fits, of the vault at these places.
 pub fn of(takes: Takes, places: &Places, typed: &str) -> Result<Offer> {
-    let words = |all: Vec<(String, String)>| Offer::Words(all);
     Ok(match takes {
         Takes::File => Offer::Files,
         Takes::Folder => Offer::Folders,
-        Takes::Anything => words(vec![]),
-        Takes::Word(all) => words(all.split('|').map(|w| (w.to_string(), String::new())).collect()),
-        Takes::Device => words(vec![(rustix::system::uname().nodename().to_string_lossy().into_owned(), "this machine".into())]),
-        Takes::Vault => words(vaults(places)),
-        Takes::Node => words(open::config(places)?.remotes.into_iter().map(|r| (r.name, r.url)).collect()),
+        Takes::Anything => Offer::Words(vec![]),
+        Takes::Word(all) => Offer::Words(all.split('|').map(|w| (w.to_string(), String::new())).collect()),
+        Takes::Device => Offer::Words(vec![(rustix::system::uname().nodename().to_string_lossy().into_owned(), "this machine".into())]),
+        Takes::Vault => Offer::Words(vaults(places)),
+        Takes::Node => Offer::Words(open::config(places)?.remotes.into_iter().map(|r| (r.name, r.url)).collect()),
         Takes::Path => below(&open::config(places)?.share, typed),
         Takes::SecurePath => below(&open::config(places)?.secure, typed),
         Takes::Conflict => {
@@ -45,7 +44,7 @@ pub fn of(takes: Takes, places: &Places, typed: &str) -> Result<Offer> {
         }
         Takes::Code => {
             let state = Db::open(&places.state_dir.join("state.db"))?;
-            words(codes(&state)?.into_iter().map(|c| (c, "what the brake stopped".into())).collect())
+            Offer::Words(codes(&state)?.into_iter().map(|c| (c, "what the brake stopped".into())).collect())
         }
     })
 }

@@ -38,20 +38,8 @@ fn plaintext(from: u64, to: u64) -> Vec<u8> {
 
 /// A file of this size with segments of 2^`segment` bytes, of which only those that hold these offsets are sealed.
 fn file(keys: &VaultKeys, size: u64, segment: u8, offsets: &[u64]) -> (FileHead, Have) {
-    let mut head = FileHead {
-        id: Id([7; 16]),
-        kind: HeadKind::File,
-        exec: false,
-        private: false,
-        mtime: Time { s: (1 << 32) + 5, ns: 1 },
-        offset: 0,
-        size,
-        generation: 1,
-        mac: [0; 32],
-        writer: Name::new("pi"),
-        segment,
-        epoch: 0,
-    };
+    let mtime = Time { s: (1 << 32) + 5, ns: 1 };
+    let mut head = FileHead { mtime, ..FileHead::file(Id([7; 16]), Name::new("pi"), size, segment) };
     let shape = Shape::of(&head).unwrap();
     let file = keys.file(&head.id);
     let (mut parts, mut macs) = (BTreeMap::new(), BTreeMap::new());

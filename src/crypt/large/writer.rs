@@ -15,15 +15,15 @@ use crate::error::{Error, Result};
 /// is dropped without [`Writer::finish`] leaves parts without a head, which nobody reads.
 pub struct Writer<'k> {
     keys: &'k VaultKeys,
-    file: FileKeys,
     head: FileHead,
-    shape: Shape,
+    sealer: Sealer,
     next: u64,
     list: Vec<u8>,
     group: Vec<u8>,
 }
 
-/// Seals segments of one file, in any order.
+/// Seals segments of one file, in any order. A clone is for another thread.
+#[derive(Clone)]
 pub struct Sealer {
     file: FileKeys,
     epoch: u16,
@@ -42,32 +42,31 @@ impl<'k> Writer<'k> {
     /// For a file whose head says size, segment size and everything but the content MAC.
     pub fn new(keys: &'k VaultKeys, head: FileHead) -> Result<Writer<'k>> {
         let shape = Shape::of(&head)?;
-        Ok(Writer { keys, file: keys.file(&head.id), head, shape, next: 0, list: Vec::new(), group: Vec::new() })
+        let sealer = Sealer { file: keys.file(&head.id), epoch: head.epoch, shape };
+        Ok(Writer { keys, head, sealer, next: 0, list: Vec::new(), group: Vec::new() })
     }
 
     /// How many segments the file has. Past the true size there may be segments that hold padding only.
     pub fn segments(&self) -> u64 {
-        self.shape.segments
+        self.sealer.shape.segments
     }
 
-    /// What seals this file's segments, for a thread of its own.
-    pub fn sealer(&self) -> Sealer {
-        Sealer { file: self.file.clone(), epoch: self.head.epoch, shape: self.shape }
+    /// What seals this file's segments.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// Lays segment `s` out in `object`, whatever that held before: gives the place for exactly the plaintext that the file
     /// holds there. Header and padding are set.
     pub fn begin<'o>(&self, s: u64, object: &'o mut Vec<u8>) -> &'o mut [u8] {
-        let real = self.head.size.saturating_sub(s.saturating_mul(self.shape.segment)).min(self.shape.segment);
-        begin(&self.shape, self.head.epoch, s, real as usize, object)
+        let shape = &self.sealer.shape;
+        let real = self.head.size.saturating_sub(s.saturating_mul(shape.segment)).min(shape.segment);
+        begin(shape, self.sealer.epoch, s, real as usize, object)
     }
 
     /// Takes the next segment's MAC.
     pub fn take(&mut self, mac: &[u8; MAC]) -> Result<Part> {
-        let s = self.next;
-        if s >= self.shape.segments {
-            return Err(Error::failed("more segments than the file's size gives"));
-        }
+        let s = self.expected()?;
         if s < GROUP {
             self.list.extend_from_slice(mac)
         } else {
@@ -80,26 +79,32 @@ impl<'k> Writer<'k> {
     /// Seals the next segment: `plaintext` is exactly what the file holds there, without padding. `out` becomes the
     /// object.
     pub fn segment(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<Part> {
-        if self.next >= self.shape.segments {
-            return Err(Error::failed("more segments than the file's size gives"));
-        }
-        let place = self.begin(self.next, out);
+        let s = self.expected()?;
+        let place = self.begin(s, out);
         if plaintext.len() != place.len() {
             return Err(Error::failed("a segment's plaintext has not the length that the file's size gives"));
         }
         place.copy_from_slice(plaintext);
-        let mac = seal_segment(&self.file, self.head.epoch, &self.shape, self.next, out);
+        let mac = self.sealer.seal(s, out);
         self.take(&mac)
+    }
+
+    /// The number of the next segment.
+    fn expected(&self) -> Result<u64> {
+        match self.next < self.segments() {
+            true => Ok(self.next),
+            false => Err(Error::failed("more segments than the file's size gives")),
+        }
     }
 
     /// After the last segment of a group: the group's index and its object.
     pub fn take_index(&mut self) -> Option<(Part, Vec<u8>)> {
-        if self.group.is_empty() || (!self.next.is_multiple_of(GROUP) && self.next != self.shape.segments) {
+        if self.group.is_empty() || (!self.next.is_multiple_of(GROUP) && self.next != self.segments()) {
             return None;
         }
         let g = (self.next - 1) / GROUP;
         let list = std::mem::take(&mut self.group);
-        self.list.extend_from_slice(&group_mac(&self.file, self.head.epoch, g, &list));
+        self.list.extend_from_slice(&group_mac(&self.sealer.file, self.sealer.epoch, g, &list));
         let mut object = header::bytes(header::Type::Index, self.head.epoch).to_vec();
         object.extend_from_slice(&list);
         Some((Part::Index(g), object))
@@ -107,10 +112,10 @@ impl<'k> Writer<'k> {
 
     /// After the last segment: `out` becomes the object of `head`; gives the head with its content MAC.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<FileHead> {
-        if self.next != self.shape.segments || !self.group.is_empty() {
+        if self.next != self.segments() || !self.group.is_empty() {
             return Err(Error::failed("a large file was finished before its last segment or index"));
         }
-        self.head.mac = list_mac(&self.file, self.head.epoch, self.shape.segments, &self.list);
+        self.head.mac = list_mac(&self.sealer.file, self.sealer.epoch, self.segments(), &self.list);
         head_object(self.keys, &self.head, &self.list, out);
         Ok(self.head)
     }

@@ -102,7 +102,7 @@ pub(super) fn seal(writer: &mut Writer<'_>, buffer: &mut Vec<u8>, threads: usize
     if threads < 2 {
         return one_by_one(writer, buffer, work);
     }
-    let sealer = writer.sealer();
+    let sealer = writer.sealer().clone();
     let shared = Shared {
         belt: Mutex::new(Belt { slots: std::array::from_fn(|_| Slot::Free(Vec::new())), next: 0, ended: false }),
         changed: Condvar::new(),
@@ -119,12 +119,11 @@ pub(super) fn seal(writer: &mut Writer<'_>, buffer: &mut Vec<u8>, threads: usize
 }
 
 fn one_by_one(writer: &mut Writer<'_>, buffer: &mut Vec<u8>, work: &mut impl Work) -> Result<bool> {
-    let sealer = writer.sealer();
     for s in 0..writer.segments() {
         if !work.fill(writer.begin(s, buffer))? {
             return Ok(false);
         }
-        let mac = sealer.seal(s, buffer);
+        let mac = writer.sealer().seal(s, buffer);
         work.sealed(writer, buffer, &mac)?;
     }
     Ok(true)
@@ -132,7 +131,6 @@ fn one_by_one(writer: &mut Writer<'_>, buffer: &mut Vec<u8>, work: &mut impl Wor
 
 /// The first thread.
 fn both(writer: &mut Writer<'_>, shared: &Shared, work: &mut impl Work) -> Result<bool> {
-    let own = writer.sealer();
     let segments = writer.segments();
     let (mut filled, mut taken) = (0, 0);
     while taken < segments {
@@ -161,7 +159,7 @@ fn both(writer: &mut Writer<'_>, shared: &Shared, work: &mut impl Work) -> Resul
             continue;
         }
         drop(belt);
-        if !shared.seal_one(&own) {
+        if !shared.seal_one(writer.sealer()) {
             let belt = shared.lock();
             let waits = |b: &mut Belt| matches!(b.slots[at(taken)], Slot::Taken);
             drop(shared.changed.wait_while(belt, waits).unwrap_or_else(PoisonError::into_inner));

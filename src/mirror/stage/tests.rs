@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::belt::{Work, seal};
-use crate::clock::Time;
-use crate::crypt::head::{FileHead, HeadKind};
+use crate::crypt::head::FileHead;
 use crate::crypt::large::Writer;
 use crate::crypt::{Master, VaultKeys};
 use crate::error::{Error, Result};
@@ -14,20 +13,7 @@ use crate::tree;
 const SIZES: [u64; 4] = [(1 << 20) + 1, 17 << 16, (33 << 16) - 1, 40 << 16];
 
 fn head(size: u64) -> FileHead {
-    FileHead {
-        id: Id([7; 16]),
-        kind: HeadKind::File,
-        exec: false,
-        private: false,
-        mtime: Time::default(),
-        offset: 0,
-        size,
-        generation: 1,
-        mac: [0; 32],
-        writer: tree::Writer::new("test"),
-        segment: 16,
-        epoch: 0,
-    }
+    FileHead::file(Id([7; 16]), tree::Writer::new("test"), size, 16)
 }
 
 /// What the file's segments hold is their number; ends at a place, if it is to.
