@@ -50,8 +50,11 @@ static_toolchain() {
     fi
     if [ -n "$std" ]; then
         export RUSTC_BOOTSTRAP=1
-        STATIC_OPTIONS+=("-Zbuild-std=std,panic_abort")
+        # Of its features, none but this: a stripped program has no names for a backtrace to show.
+        STATIC_OPTIONS+=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size")
     fi
+    # Code for x86_64 is longer, and OpenSSL has more assembly for it: only the smallest fits the budget.
+    case $target in x86_64*) STATIC_OPTIONS+=(--config 'profile.release.opt-level = "z"') ;; esac
     # Nothing of what comes out names a place of this machine.
     STATIC_OPTIONS+=(--config "target.$target.rustflags = ['--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo', '--remap-path-prefix=$sysroot=/rust', '--remap-path-prefix=$PWD=/sharelock']")
 }

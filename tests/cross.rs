@@ -101,23 +101,26 @@ fn the_image_has_the_versions_and_packages_of_build_static() {
     assert_eq!(pinned.iter().map(|l| l.split("==").next().unwrap()).collect::<Vec<_>>(), ["ziglang", "cargo-zigbuild"]);
     assert!(pinned.iter().all(|l| l.matches("--hash=sha256:").count() >= 1), "{pinned:?}");
 
-    let (image, script) = (text("cross/Dockerfile"), text("scripts/static.sh"));
+    let (image, script, lib) = (text("cross/Dockerfile"), text("scripts/static.sh"), text("scripts/lib.sh"));
     let install = |text: &str| text.lines().filter(|l| l.contains("pip") && l.contains("--require-hashes -r")).count();
-    assert_eq!((install(&image), install(&script)), (1, 1));
-    assert!(image.contains("COPY requirements.txt ") && script.contains("cross/requirements.txt"));
+    assert_eq!((install(&image), install(&lib), install(&script)), (1, 1, 0));
+    assert!(image.contains("COPY requirements.txt ") && lib.contains("cross/requirements.txt") && script.contains("need_zig\n"));
     // A version in one of them would be a second one.
-    for text in [&image, &script, &text("scripts/build-static"), &text("cross/cc")] {
+    for text in [&image, &script, &lib, &text("scripts/build-static"), &text("cross/cc")] {
         assert!(!text.contains("ziglang==0") && !text.contains("cargo-zigbuild=="), "{text}");
     }
     // No flag in the image; .cargo/config.toml has them.
     let set: Vec<&str> = image.lines().filter_map(|l| l.strip_prefix("ENV ")).map(|l| l.split('=').next().unwrap()).collect();
     assert_eq!(set, ["PATH", "ZIG_GLOBAL_CACHE_DIR"]);
 
-    let wanted = script.lines().find_map(|l| l.trim().strip_prefix("need_packages python3 ")).unwrap();
+    let packages = |text: &str| -> Vec<String> {
+        let line = text.lines().find_map(|l| l.trim().strip_prefix("need_packages python3")).unwrap();
+        format!("python3{line}").split(' ').map(str::to_string).collect()
+    };
     let joined = image.replace("\\\n", " ");
     let given: BTreeSet<&str> = joined.lines().find(|l| l.contains("apt-get install")).unwrap().split(' ').collect();
-    for package in wanted.split(' ').filter(|w| !w.contains('$')) {
-        assert!(given.contains(package), "the image lacks {package}");
+    for package in packages(&script).iter().chain(&packages(&lib)).filter(|w| !w.contains('$')) {
+        assert!(given.contains(package.as_str()), "the image lacks {package}");
     }
 }
 
