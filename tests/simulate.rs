@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use sharelock::files::Traits;
+use sharelock::sim::coverage::Coverage;
 use sharelock::sim::world::{World, play};
 use sharelock::tree::planted;
 
@@ -27,11 +28,11 @@ fn seeds() {
     let (from, n) = (number("SHARELOCK_FROM", 1), number("SHARELOCK_SEEDS", 300));
     let started = std::time::Instant::now();
     let mut failed = Vec::new();
-    let (mut verbs, mut played) = (0, 0);
+    let (mut covered, mut played) = (Coverage::default(), 0);
     for seed in from..from + n {
         played += 1;
         match play(seed, false) {
-            Ok(p) => verbs += p.verbs,
+            Ok(p) => covered.add(&p.covered),
             Err(e) => {
                 eprintln!("seed {seed}: {e}\n  repeat: scripts/simulate --seed {seed}");
                 failed.push(seed);
@@ -40,6 +41,11 @@ fn seeds() {
                 }
             }
         }
+    }
+    let verbs = covered.total();
+    if std::env::var_os("SHARELOCK_TABLE").is_some() {
+        println!("{covered}");
+        println!("never: {}", covered.missed().join(", "));
     }
     eprintln!("{played} seeds, {verbs} verbs, {:.1} s, {} failed: {failed:?}", started.elapsed().as_secs_f64(), failed.len());
     assert!(failed.is_empty());

@@ -73,8 +73,9 @@ fn hold_back(want: &mut BTreeMap<String, What>, have: &BTreeMap<String, What>, h
     let away: BTreeSet<Id> =
         want.extract_if(.., |path, _| !have.contains_key(path) && held(path)).map(|(path, _)| head[&path].1.id()).collect();
     for (path, (what, node)) in stands {
-        if away.contains(&node.id()) {
-            want.entry(path.clone()).or_insert_with(|| what.clone());
+        // (Even if head has something new of that very name: that is held back, then.)
+        if away.contains(&node.id()) && (have.get(path) == Some(what) || !want.contains_key(path)) {
+            want.insert(path.clone(), what.clone());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 /// Which seam a verb belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seam {
     /// The share's disk.
     Share,
@@ -16,6 +16,18 @@ pub enum Seam {
     State,
     /// A storage node.
     Remote,
+}
+
+impl Seam {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Seam::Share => "share:",
+            Seam::Secure => "secure:",
+            Seam::State => "state:",
+            Seam::Remote => "node:",
+        }
+    }
 }
 
 /// What the scheduler decides.

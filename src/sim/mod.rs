@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod clock;
+pub mod coverage;
 pub mod disk;
 pub mod hook;
 pub mod ledger;

@@ -7,6 +7,7 @@ mod serial;
 
 use super::check;
 use super::clock::{SimClock, SimRandom};
+use super::coverage::Coverage;
 use super::disk::{ABLE, SimDisk};
 use super::hook::{Act, Life, Seam};
 use super::ledger::Ledger;
@@ -58,6 +59,26 @@ pub enum Mode {
     Script,
 }
 
+impl Mode {
+    /// Its name in tables; that of a weak disk says in what it is weak.
+    fn name(self, weak: &Traits) -> &'static str {
+        match self {
+            Mode::Any => "anything",
+            Mode::Cross => "nodes apart",
+            Mode::Busy => "busy users, kills",
+            Mode::Power => "power cuts",
+            Mode::Lose => "lost databases",
+            Mode::Weak if weak.folds_case => "weak disk: folds case",
+            Mode::Weak if weak.exec_bit && weak.exchange => "weak disk: coarse times",
+            Mode::Weak if weak.exec_bit => "weak disk: no exchange",
+            Mode::Weak if weak.exchange => "weak disk: no executable bit",
+            Mode::Weak => "weak disk: all of it",
+            Mode::Serial => "one after the other",
+            Mode::Script => "script",
+        }
+    }
+}
+
 const MODES: [Mode; 9] = [Mode::Any, Mode::Any, Mode::Cross, Mode::Cross, Mode::Busy, Mode::Power, Mode::Lose, Mode::Weak, Mode::Serial];
 
 /// One device with all that is around it.
@@ -86,6 +107,7 @@ pub struct World {
     /// A device was killed or a line cut: it may not know what it has stored.
     pub(super) unsure: Cell<bool>,
     verbs: Cell<u32>,
+    pub(super) covered: RefCell<Coverage>,
     average: Cell<u32>,
     depth: Cell<u32>,
     /// How much devices send in one go.
@@ -114,6 +136,7 @@ impl World {
         }
         let started = (0..devices).map(|i| i == 0 || mode == Mode::Serial || !random.chance(20)).collect::<Vec<bool>>();
         let world = World::with(mode, &traits, nodes, random.draw(), trace)?;
+        world.covered.borrow_mut().life(mode.name(&traits[weak]));
         world.machines.iter().zip(started).for_each(|(m, started)| m.started.set(started));
         Ok(world)
     }
@@ -131,6 +154,7 @@ impl World {
             due: RefCell::default(),
             unsure: Cell::new(false),
             verbs: Cell::new(0),
+            covered: RefCell::default(),
             average: Cell::new(200),
             depth: Cell::new(0),
             batch: match seed % 3 {
@@ -348,10 +372,10 @@ impl World {
 }
 
 /// What a seed did, for statistics.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Played {
-    /// Verbs of simulated seams.
-    pub verbs: u64,
+    /// Verbs of simulated seams, and what struck there.
+    pub covered: Coverage,
 }
 
 /// Plays a seed. `Err`: what went wrong.
@@ -388,6 +412,6 @@ pub fn play(seed: u64, trace: bool) -> std::result::Result<Played, String> {
 
     match world.failure.borrow().clone() {
         Some(e) => Err(format!("{:?}: {e}", world.mode)),
-        None => Ok(Played { verbs: u64::from(world.verbs.get()) }),
+        None => Ok(Played { covered: world.covered.take() }),
     }
 }

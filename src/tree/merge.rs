@@ -3,6 +3,7 @@
 use super::conflict;
 use super::naming;
 use super::planted::{self, Mistake};
+use super::rows::{Row, hit};
 use super::{FileKind, Place, Tree, Version};
 use crate::error::{Class, Error, Result};
 use crate::id::{Id, Oid};
@@ -117,6 +118,7 @@ pub(super) fn regenerate(w: &mut Winner, others: &[&Version]) {
     }
     if same_id().any(|v| !is(v)) {
         let top = same_id().map(|v| v.generation).max().unwrap_or(0);
+        hit(Row::Generation);
         w.set_generation(top + 1);
     }
 }
@@ -198,16 +200,37 @@ fn directories(base: &Tree, first: &Tree, second: &Tree, plan: &mut naming::Plan
     for id in ids {
         let b = base.dir(&id);
         let (place, stays) = match (first.dir(&id), second.dir(&id)) {
-            (Some(x), Some(y)) => (third(b, x, y), true), // R-dir-rename, R-rename-rename
-            (Some(x), None) => (x, b.is_none() || b != Some(x) || rescued(base, first, second, x)),
-            (None, Some(y)) => (y, b.is_none() || b != Some(y) || rescued(base, second, first, y)),
+            (Some(x), Some(y)) => {
+                moved(b, x, y, Row::DirRename);
+                (third(b, x, y), true)
+            }
+            (Some(x), None) => (x, dir_of_one(b, x, rescued(base, first, second, x))),
+            (None, Some(y)) => (y, dir_of_one(b, y, rescued(base, second, first, y))),
             (None, None) => continue,
         };
         plan.at.insert(id, place.clone());
         if stays {
-            plan.stay.insert(id); // R-dir-add, R-dir-rename-delete; else R-dir-delete
+            plan.stay.insert(id);
         }
     }
+}
+
+/// Notes the row of a place that both sides have: moved by one of them (then it is the row `one`), or by both.
+fn moved(base: Option<&Place>, first: &Place, second: &Place, one: Row) {
+    if first != second {
+        hit(if base == Some(first) || base == Some(second) { one } else { Row::RenameRename });
+    }
+}
+
+/// Whether a directory stays that one side only has.
+fn dir_of_one(base: Option<&Place>, place: &Place, rescued: bool) -> bool {
+    let row = match base {
+        None => Row::DirAdd,
+        Some(b) if b != place || rescued => Row::DirRenameDelete,
+        Some(_) => Row::DirDelete,
+    };
+    hit(row);
+    row != Row::DirDelete
 }
 
 fn files(base: &Tree, first: &Tree, second: &Tree, compare: &mut Compare<'_>, plan: &mut naming::Plan) -> Result<()> {
@@ -218,7 +241,7 @@ fn files(base: &Tree, first: &Tree, second: &Tree, compare: &mut Compare<'_>, pl
         let q1 = to1.get(bp).copied();
         let q2 = to2.get(bp).copied();
         match (q1, q2) {
-            (None, None) => {} // R-both-deleted
+            (None, None) => hit(Row::BothDeleted),
             (Some(q), None) => one_side(base, first, second, (bp, b), q, 0, plan),
             (None, Some(q)) => one_side(base, second, first, (bp, b), q, 1, plan),
             (Some(q1), Some(q2)) => {
@@ -236,13 +259,17 @@ fn files(base: &Tree, first: &Tree, second: &Tree, compare: &mut Compare<'_>, pl
                 paired.insert(q);
                 both(None, (q, e1), (q, &e2), compare, plan)?;
             }
-            None => plan.placed.push((q.clone(), 0, Winner::of(e1))), // R-add
+            None => {
+                hit(Row::Add);
+                plan.placed.push((q.clone(), 0, Winner::of(e1)));
+            }
         }
     }
     for q in added2 {
         if !paired.contains(q)
             && let Some(e2) = version(second, q)
         {
+            hit(Row::Add);
             plan.placed.push((q.clone(), 1, Winner::of(&e2)));
         }
     }
@@ -254,11 +281,16 @@ fn one_side(base: &Tree, side: &Tree, other: &Tree, (bp, b): (&Place, &Version),
     let Some(e) = side.get(q).and_then(|n| n.file()) else { return };
     let unchanged = as_base(Some(b), e) && b.exec == e.exec && b.private == e.private && q == bp;
     if unchanged && !rescued(base, side, other, q) {
-        return; // R-delete
+        return hit(Row::Delete);
     }
+    hit(match (unchanged, q == bp) {
+        (true, _) => Row::DirRenameDelete,
+        (false, false) => Row::RenameDelete,
+        (false, true) => Row::EditDelete,
+    });
     let mut w = Winner::of(e);
     regenerate(&mut w, &[e, b]);
-    plan.placed.push((q.clone(), prio, w)); // R-edit-delete, R-rename-delete
+    plan.placed.push((q.clone(), prio, w));
 }
 
 /// A file that both sides have.
@@ -270,27 +302,36 @@ fn both(
     plan: &mut naming::Plan,
 ) -> Result<()> {
     let place = match b {
-        Some((bp, _)) => third(Some(bp), q1, q2),
+        Some((bp, _)) => {
+            moved(Some(bp), q1, q2, Row::Rename);
+            third(Some(bp), q1, q2)
+        }
         None => q1,
     };
     let b = b.map(|(_, v)| v);
     let mut loser = None;
     let mut w;
     if e1 == e2 || b == Some(e2) {
+        hit(if e1 == e2 { Row::Same } else { Row::Edit });
         w = Winner::of(e1);
     } else if b == Some(e1) {
+        hit(Row::Edit);
         w = Winner::of(e2);
     } else {
         if compare.eq(e1, e2)? {
             // R-same, R-touch: the whole version of one side.
+            hit(Row::Same);
             let kept = b.is_some_and(|b| as_base(Some(b), e1) && (e1.mtime, &e1.writer) == (b.mtime, &b.writer));
             w = Winner::of(if kept { e2 } else { e1 });
         } else if as_base(b, e1) {
-            w = Winner::of(e2); // R-edit
+            hit(Row::Edit);
+            w = Winner::of(e2);
         } else if as_base(b, e2) {
+            hit(Row::Edit);
             w = Winner::of(e1);
         } else {
-            w = Winner::of(e1); // R-edit-edit
+            hit(Row::EditEdit);
+            w = Winner::of(e1);
             loser = Some(e2);
         }
         let files = [e1, e2].iter().all(|e| e.kind == FileKind::File);
@@ -301,7 +342,11 @@ fn both(
                 Some(b) if of(e1) == of(b) => of(e2),
                 Some(_) => of(e1),
             };
-            w.set_bits(bit(|v| v.exec), bit(|v| v.private));
+            let (exec, private) = (bit(|v| v.exec), bit(|v| v.private));
+            if (w.v.exec, w.v.private) != (exec, private) {
+                hit(Row::Exec);
+            }
+            w.set_bits(exec, private);
         }
     }
     let mut others = vec![e1, e2];

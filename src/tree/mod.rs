@@ -6,6 +6,7 @@ pub mod merge;
 mod naming;
 pub mod partial;
 pub mod planted;
+pub mod rows;
 
 pub use entry::{FileKind, Node, Place, Version, Writer};
 pub use partial::Tree;

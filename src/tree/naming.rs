@@ -4,6 +4,7 @@
 use super::conflict;
 use super::merge::{Compare, Merged, Outcome, Winner, impossible, regenerate};
 use super::planted::{self, Mistake};
+use super::rows::{Row, hit};
 use super::{FileKind, Node, Place, Tree, Version};
 use crate::error::Result;
 use crate::id::{Id, Oid};
@@ -42,7 +43,8 @@ impl Plan {
             let back: Vec<Id> = cycle.iter().copied().filter(|id| first.dir(id).is_some_and(|p| self.at.get(id) != Some(p))).collect();
             for id in &back {
                 if let Some(p) = first.dir(id) {
-                    self.at.insert(*id, p.clone()); // R-cycle
+                    hit(Row::Cycle);
+                    self.at.insert(*id, p.clone());
                 }
             }
             if back.is_empty() || planted::is(Mistake::NoCycle) {
@@ -123,6 +125,9 @@ impl Plan {
             for (n, mut same_name) in names.clone() {
                 // R-dir-dir: the id that stands there on first, else the smaller.
                 same_name.sort_by_key(|id| (first.dir(id).is_none_or(|p| self.at.get(id) != Some(p)), *id));
+                if same_name.len() > 1 {
+                    hit(Row::DirDir);
+                }
                 let id = same_name[0];
                 let place = Place { dir, name: n };
                 let path = path.join(&place.name);
@@ -141,7 +146,8 @@ impl Plan {
             for (n, _, w) in wanted {
                 let place = Place { dir, name: n };
                 if names.contains_key(&place.name) {
-                    lost.push((path.join(&place.name), place, w)); // R-file-dir
+                    hit(Row::FileDir);
+                    lost.push((path.join(&place.name), place, w));
                     continue;
                 }
                 let Some(have) = out.files.get_mut(&place) else {
@@ -149,14 +155,14 @@ impl Plan {
                     continue;
                 };
                 if compare.eq(&have.v, &w.v)? {
-                    // R-add-add-same
+                    hit(Row::AddAddSame);
                     let before = have.v.clone();
                     if have.v.kind == FileKind::File {
                         have.set_bits(have.v.exec || w.v.exec, have.v.private || w.v.private);
                     }
                     regenerate(have, &[&before, &w.v]);
                 } else {
-                    // R-add-add, R-rename-onto
+                    hit(Row::AddAdd);
                     let before = have.v.clone();
                     regenerate(have, &[&before, &w.v]);
                     lost.push((path.join(&place.name), place, w));
@@ -208,7 +214,7 @@ impl Named {
         };
         for q in copies {
             if q.name != wanted.name && conflict::is_copy_of(&q.name, &wanted.name) && compare.eq(&self.files[&q].v, &w.v)? {
-                self.there(&q, &w.v); // R-copy-exists
+                self.there(&q, &w.v);
                 return Ok(());
             }
         }
@@ -235,6 +241,7 @@ impl Named {
     }
 
     fn there(&mut self, q: &Place, v: &Version) {
+        hit(Row::CopyExists);
         if planted::is(Mistake::NoGeneration) {
             return;
         }
@@ -243,6 +250,7 @@ impl Named {
             && x.v != *v
             && x.v.generation <= v.generation
         {
+            hit(Row::Generation);
             x.set_generation(v.generation + 1);
         }
     }

@@ -169,6 +169,23 @@ impl World {
         }
     }
 
+    /// Two users move two directories, each into the other's, before they hear of each other: a cycle.
+    pub(super) fn into_each_other(&self, i: usize) {
+        let j = self.other(i);
+        if self.trace {
+            eprintln!("  users {} and {}: d and e into each other", NAMES[i], NAMES[j]);
+        }
+        self.round(i);
+        self.round(j);
+        for (k, from, to) in [(i, "d", "e/in"), (j, "e", "d/in")] {
+            self.clock.pass(1_000_000_000 + self.next(1_000_000));
+            let u = &self.machines[k].user;
+            if two_directories(u, "d", "e") && u.stat(to).is_none() {
+                self.user_moves(u, from, to, &mut self.ledger.borrow_mut());
+            }
+        }
+    }
+
     /// A user does something to what has just come into (or was just changed in) the share: whoever works with a folder
     /// that others work with looks at what is new.
     pub(super) fn newest(&self, i: usize) {

@@ -17,6 +17,20 @@ enum Event {
     Cut,
 }
 
+impl Event {
+    /// Its name in tables.
+    fn name(self) -> &'static str {
+        match self {
+            Event::User(_) => "user acts",
+            Event::Newest(_) => "user, what came",
+            Event::Round(_) => "another's round",
+            Event::Kill => "killed",
+            Event::Power => "power cut",
+            Event::Cut => "line cut",
+        }
+    }
+}
+
 /// The verbs at which an event may strike.
 #[derive(Clone, Copy, Debug)]
 enum Spot {
@@ -27,6 +41,9 @@ enum Spot {
     Asked,
     /// A name in the share has changed, and the database does not know it yet.
     Moved,
+    /// Anything on this disk has changed. (Most verbs look at something: where all are equal, hardly any that changes
+    /// something is struck.)
+    Changed(Seam),
 }
 
 impl Spot {
@@ -35,6 +52,7 @@ impl Spot {
             Spot::Anywhere => true,
             Spot::Line => seam == Seam::Remote,
             Spot::Asked => seam == Seam::Remote && matches!(verb, "refs" | "fetch"),
+            Spot::Changed(of) => seam == of && !matches!(verb, "stat" | "open" | "list"),
             Spot::Moved => seam == Seam::Share && matches!(verb, "rename" | "rename_noreplace" | "link" | "exchange" | "unlink"),
         }
     }
@@ -53,6 +71,7 @@ impl World {
     /// The scheduler: a verb of device `device` is about to return.
     pub(super) fn at(&self, device: usize, seam: Seam, verb: &'static str) -> Act {
         self.verbs.set(self.verbs.get() + 1);
+        self.covered.borrow_mut().verb(seam, verb);
         let event = {
             let mut due = self.due.borrow_mut();
             if due.is_empty() || self.depth.get() > 1 {
@@ -67,6 +86,7 @@ impl World {
         if self.trace {
             eprintln!("    {} {seam:?} {verb}: {event:?}", NAMES[device]);
         }
+        self.covered.borrow_mut().strikes(event.name(), seam, verb);
         match event {
             Event::User(i) => self.user_acts(i),
             Event::Newest(i) => self.newest(i),
@@ -102,7 +122,7 @@ impl World {
             self.all_have_what_one_left(i, &left);
             return self.renamed_files_are_the_same_files(i, &before);
         }
-        match self.next(106) {
+        match self.next(107) {
             0..=39 => self.user_acts(i),
             40..=79 => {
                 if self.mode != Mode::Cross || self.chance(60) {
@@ -130,12 +150,13 @@ impl World {
                 self.lose_database(i);
             }
             100..=105 => self.swaps_in_turn(i),
+            106 => self.into_each_other(i),
             _ => self.user_acts(i),
         }
     }
 
     /// Another device than `i`.
-    fn other(&self, i: usize) -> usize {
+    pub(super) fn other(&self, i: usize) -> usize {
         let n = self.machines.len();
         (i + 1 + self.next(n as u64 - 1) as usize) % n
     }
@@ -196,7 +217,11 @@ impl World {
             };
             due.push(match event {
                 Event::Cut => Due { left: 1 + self.next(8), spot: Spot::Line, event },
-                event => Due { left: 1 + self.next(range), spot: Spot::Anywhere, event },
+                event => match self.next(4) {
+                    0 => Due { left: 1 + self.next(12), spot: Spot::Changed(Seam::Share), event },
+                    1 => Due { left: 1 + self.next(100), spot: Spot::Changed(Seam::Secure), event },
+                    _ => Due { left: 1 + self.next(range), spot: Spot::Anywhere, event },
+                },
             });
         }
         if busy && self.chance(50) {
