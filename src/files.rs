@@ -45,6 +45,8 @@ pub struct Stat {
     pub dev: u64,
     /// Birth time, where the file system has one.
     pub birth: Option<Time>,
+    /// Bytes that it takes on its disk.
+    pub taken: u64,
 }
 
 impl Stat {

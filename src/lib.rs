@@ -59,6 +59,7 @@ pub mod sim;
 pub mod ssh;
 pub mod state;
 pub mod tree;
+pub mod units;
 pub mod watch;
 #[cfg(feature = "xmpp")]
 pub mod xmpp;

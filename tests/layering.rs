@@ -10,7 +10,7 @@ const ROWS: &[&[&str]] = &[
     &["agent"],
     &["mirror", "state", "watch", "git", "ssh", "xmpp", "config"],
     &["crypt", "tree"],
-    &["files", "clock", "path", "id", "error"],
+    &["files", "clock", "path", "id", "error", "units"],
 ];
 
 fn row(room: &str) -> Option<usize> {

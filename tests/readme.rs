@@ -98,6 +98,9 @@ fn the_tour() {
     conflicts_and_versions(&mut t, &a, &b);
     the_brake(&mut t, &a);
 
+    t.ok(&a, "sharelock du", &[]);
+    t.ok(&a, "sharelock du photos", &[("photos", "folder")]);
+
     // A node that goes back.
     let node = sshd.dir.path().join("vault.git");
     let before = support::git_ok(&node, &["rev-parse", "main~3"]);

@@ -159,7 +159,8 @@ fn a_full_disk_says_what_waits_and_the_rest_goes_on() {
     assert!(r.err.starts_with("sharelock: ~/share needs 7.0 kB more, ") && r.err.contains(" are free on /"), "{}", r.err);
     let rest = " (1000000 GB are kept)
   7 files wait: videos/0 (1.0 kB), videos/1 (1.0 kB), 5 more
-  everything else, and deletions, go on; these follow when there is room\n";
+  everything else, and deletions, go on; these follow when there is room
+  to see what takes the space: sharelock du\n";
     assert!(r.err.ends_with(rest), "{}", r.err);
     assert!(!b.share("b.txt").exists(), "a deletion makes room");
     let s = b.ok(["status"]);

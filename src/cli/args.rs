@@ -69,6 +69,7 @@ pub enum Verb {
     Status(Status),
     Remote(RemoteVerbs),
     Doctor(Doctor),
+    Du(Du),
     Log(Log),
     Restore(Restore),
     Verify(Verify),

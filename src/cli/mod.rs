@@ -20,6 +20,7 @@ mod autosync;
 mod bench;
 mod conflicts;
 mod doctor;
+mod du;
 mod history;
 mod keys;
 mod names;
@@ -131,6 +132,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Wait(v) => run::wait(&places, &v),
         Verb::Status(v) => status::run(&places, &v),
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
+        Verb::Du(v) => du::run(&places, &v),
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Log(v) => history::log(open(places)?, &v),
         Verb::Restore(v) => history::restore(open(places)?, &v),

@@ -2,6 +2,7 @@
 
 use super::args::{Cat, NameVerb, bytes};
 use super::open::{RealDevice, Vault};
+use crate::config::Config;
 use crate::crypt::name::{self, EntryKind, Listed};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
@@ -16,7 +17,12 @@ use std::os::unix::ffi::OsStrExt;
 
 /// A path of the share, as a person gives it: absolute, relative to the working directory, or relative to the share.
 pub fn share_path(v: &Vault, given: &str) -> Result<RelPath> {
-    below(&v.config.share, given, "the share")
+    in_share(&v.config, given)
+}
+
+/// The same, where no vault is open.
+pub fn in_share(config: &Config, given: &str) -> Result<RelPath> {
+    below(&config.share, given, "the share")
 }
 
 fn below(root: &std::path::Path, given: &str, what: &str) -> Result<RelPath> {

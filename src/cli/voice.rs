@@ -6,6 +6,7 @@ use crate::clock::{Clock, Time, system::System};
 use crate::error::{Error, Remedy};
 use crate::mirror::{Brake, Full, Made, Problem};
 use crate::path::{RelPath, shell_word};
+pub use crate::units::{count, files, plural, size};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,45 +22,6 @@ pub fn terminal_size(fd: impl std::os::fd::AsFd) -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(fd).ok();
     let known = |n: u16, or: usize| if n == 0 { or } else { usize::from(n) };
     size.map_or((80, 24), |s| (known(s.ws_col, 80), known(s.ws_row, 24)))
-}
-
-/// `1,204`.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// `1 file`, `1,204 files`.
-pub fn files(n: u64) -> String {
-    plural(n, "file")
-}
-
-/// `1 change`, `2 changes`.
-pub fn plural(n: u64, what: &str) -> String {
-    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
-}
-
-/// `2.1 kB`, `31 MB`: powers of 1000, two digits that mean something.
-pub fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 999.5 || unit == "GB" {
-            return match unit {
-                "B" => format!("{bytes} B"),
-                _ if value < 9.95 => format!("{value:.1} {unit}"),
-                _ => format!("{value:.0} {unit}"),
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{bytes} B")
 }
 
 /// `today 14:02`, `yesterday 09:12`, `12 Feb 18:40`, `12 Feb 2024`.
@@ -177,10 +139,11 @@ pub fn full(f: &Full, places: &Places, share: &Path) -> Error {
     Error::new(crate::error::Kind::Full, format!("{} needs {needs} more, {free} are free{on} ({kept} are kept)", places.short(share)))
         .detail(format!("{} {wait}: {}", files(f.files), names.join(", ")))
         .detail("everything else, and deletions, go on; these follow when there is room")
+        .remedy("to see what takes the space", "sharelock du")
 }
 
 /// The topmost directory of the file system that a folder lies on.
-fn mount_point(folder: &Path) -> Option<PathBuf> {
+pub fn mount_point(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;
     let disk = std::fs::metadata(&folder).ok()?.dev();
     folder.ancestors().take_while(|p| std::fs::metadata(p).is_ok_and(|m| m.dev() == disk)).last().map(Path::to_path_buf)
@@ -206,24 +169,6 @@ pub fn problem_lines(path: Option<String>, what: &str, remedy: Option<String>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers() {
-        assert_eq!(["1", "1,204", "1,000,000"], [count(1), count(1204), count(1_000_000)].map(|s| s).each_ref().map(|s| s.as_str()));
-        for (n, want) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (2_140, "2.1 kB"),
-            (31_000_000, "31 MB"),
-            (3_100_000_000, "3.1 GB"),
-            (999_999, "1.0 MB"),
-            (5_000_000_000_000, "5000 GB"),
-        ] {
-            assert_eq!(size(n), want);
-        }
-        assert_eq!((files(1), files(2)), ("1 file".into(), "2 files".into()));
-    }
 
     #[test]
     fn times() {

@@ -21,6 +21,9 @@ pub struct Disk {
     traits: Traits,
 }
 
+/// The unit in which systems count what a file takes, whatever the disk's own is (stat(3type)).
+const BLOCK: u64 = 512;
+
 /// An open directory. Clones share the descriptor.
 pub type Dir = Arc<OwnedFd>;
 
@@ -372,6 +375,7 @@ fn statx(at: BorrowedFd<'_>, name: &[u8], flags: AtFlags) -> rustix::io::Result<
         ino: s.stx_ino,
         dev: fs::makedev(s.stx_dev_major, s.stx_dev_minor),
         birth: (s.stx_mask & StatxFlags::BTIME.bits() != 0).then(|| time(s.stx_btime)),
+        taken: s.stx_blocks.saturating_mul(BLOCK),
     }))
 }
 
@@ -391,6 +395,7 @@ fn plain(s: fs::Stat) -> Stat {
         ino: s.st_ino as u64,
         dev: s.st_dev as u64,
         birth,
+        taken: (s.st_blocks as u64).saturating_mul(BLOCK),
     }
 }
 

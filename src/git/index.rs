@@ -184,7 +184,7 @@ mod tests {
     fn what_has_more_than_32_bits_is_cut_as_git_cuts_it() {
         let of = |s: i64, size: u64, ino: u64| {
             let t = Time { s, ns: 999_999_999 };
-            let c = Cached::of(&Stat { kind: Kind::File, size, mode: 0o644, mtime: t, ctime: t, ino, dev: 0, birth: None });
+            let c = Cached::of(&Stat { kind: Kind::File, size, mode: 0o644, mtime: t, ctime: t, ino, dev: 0, birth: None, taken: size });
             assert_eq!((c.mtime, c.mtime.1), (c.ctime, 999_999_999));
             (c.mtime.0, c.size, c.ino)
         };

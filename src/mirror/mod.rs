@@ -25,6 +25,7 @@ pub mod sealed;
 pub mod secure;
 pub mod stage;
 pub mod survey;
+pub mod usage;
 pub mod versions;
 pub mod waiting;
 pub mod worktree;

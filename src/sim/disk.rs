@@ -188,7 +188,7 @@ impl SimDisk {
             Data::Link(t) => (Kind::Link, t.len() as u64),
             Data::Dir => (Kind::Dir, 0),
         };
-        Ok(Stat { kind, size, mode: i.mode, mtime: i.mtime, ctime: i.ctime, ino, dev: 1, birth: Some(i.birth) })
+        Ok(Stat { kind, size, mode: i.mode, mtime: i.mtime, ctime: i.ctime, ino, dev: 1, birth: Some(i.birth), taken: size })
     }
 
     fn write_ino(&self, ino: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! `init`, `join`, `sync`, `status`, `doctor`, `verify`: a vault on this device, and how it stands.
+//! `init`, `join`, `sync`, `status`, `doctor`, `du`, `verify`: a vault on this device, and how it stands.
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -95,6 +95,18 @@ pub struct Status {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "doctor", example = "sharelock doctor")]
 pub struct Doctor {
+    /// for programs
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// what takes the space
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "du", example = "sharelock du photos")]
+pub struct Du {
+    /// a file or folder of the share
+    #[argh(positional, arg_name = "path")]
+    pub path: Option<String>,
     /// for programs
     #[argh(switch)]
     pub json: bool,

@@ -141,7 +141,7 @@ fn as_stat(v: &Version, seen: &Seen) -> Stat {
         (true, true) => 0o700,
     };
     let kind = if v.kind == FileKind::Link { Kind::Link } else { Kind::File };
-    Stat { kind, size: seen.size, mode, mtime: seen.mtime, ctime: seen.ctime, ino: seen.ino, dev: 0, birth: seen.birth }
+    Stat { kind, size: seen.size, mode, mtime: seen.mtime, ctime: seen.ctime, ino: seen.ino, dev: 0, birth: seen.birth, taken: seen.size }
 }
 
 /// The id of head's directory at the path that a scanned directory has.
