@@ -11,6 +11,7 @@ use crate::tree::Writer;
 use crate::watch::Choice;
 use std::path::{Path, PathBuf};
 
+pub use parse::ignore_lines;
 pub use write::{Account, First, Wishes, with_remote, without_remote, write};
 #[cfg(feature = "xmpp")]
 pub use xmpp::Xmpp;

@@ -98,6 +98,8 @@ fn the_tour() {
     conflicts_and_versions(&mut t, &a, &b);
     the_brake(&mut t, &a);
 
+    assert_eq!(t.ok(&a, "sharelock ignored", &[]), "all of ~/share is followed\n");
+    t.ok(&a, "sharelock ignored PATH", &[("PATH", "folder")]);
     t.ok(&a, "sharelock du", &[]);
     t.ok(&a, "sharelock du photos", &[("photos", "folder")]);
 

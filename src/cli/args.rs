@@ -70,6 +70,7 @@ pub enum Verb {
     Remote(RemoteVerbs),
     Doctor(Doctor),
     Du(Du),
+    Ignored(Ignored),
     Log(Log),
     Restore(Restore),
     Verify(Verify),

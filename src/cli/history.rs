@@ -1,7 +1,7 @@
 //! `log`, `restore`, `undo`.
 
 use super::args::{Log, Restore};
-use super::names::share_path;
+use super::names::{is_below, share_path};
 use super::nodes::Node as Remote;
 use super::open::{RealDevice, Vault};
 use super::{sync, voice};
@@ -130,10 +130,6 @@ fn word(h: &How) -> &'static str {
 
 fn recent(v: &Vault, head: &Oid, as_json: bool) -> Result<u8> {
     recent_below(v, head, &RelPath::root(), as_json)
-}
-
-fn is_below(path: &RelPath, dir: &RelPath) -> bool {
-    dir.is_root() || path.as_bytes().strip_prefix(dir.as_bytes()).is_some_and(|r| r.starts_with(b"/"))
 }
 
 fn recent_below(v: &Vault, head: &Oid, dir: &RelPath, as_json: bool) -> Result<u8> {

@@ -22,6 +22,7 @@ mod conflicts;
 mod doctor;
 mod du;
 mod history;
+mod ignored;
 mod keys;
 mod names;
 mod nodes;
@@ -132,6 +133,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Wait(v) => run::wait(&places, &v),
         Verb::Status(v) => status::run(&places, &v),
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
+        Verb::Ignored(v) => ignored::run(&places, &v),
         Verb::Du(v) => du::run(&places, &v),
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Log(v) => history::log(open(places)?, &v),

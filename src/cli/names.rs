@@ -25,6 +25,11 @@ pub fn in_share(config: &Config, given: &str) -> Result<RelPath> {
     below(&config.share, given, "the share")
 }
 
+/// True if a path lies in a folder of the share.
+pub fn is_below(path: &RelPath, dir: &RelPath) -> bool {
+    dir.is_root() || path.as_bytes().strip_prefix(dir.as_bytes()).is_some_and(|r| r.starts_with(b"/"))
+}
+
 fn below(root: &std::path::Path, given: &str, what: &str) -> Result<RelPath> {
     let raw = bytes(given);
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(&raw));

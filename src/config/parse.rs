@@ -213,6 +213,14 @@ impl Config {
     }
 }
 
+/// The lines at which the patterns of `ignore` stand, one for each line of a pattern; empty for a text that is none.
+pub fn ignore_lines(text: &str) -> Vec<usize> {
+    let Ok(root) = toml_span::parse(text) else { return Vec::new() };
+    let patterns = root.pointer("/ignore").and_then(Value::as_array).into_iter().flatten();
+    let line = |v: &Value<'_>| 1 + text.as_bytes()[..v.span.start.min(text.len())].iter().filter(|c| **c == b'\n').count();
+    patterns.flat_map(|v| std::iter::repeat_n(line(v), v.as_str().map_or(1, |s| s.split('\n').count()))).collect()
+}
+
 fn brake(c: &mut Complaints<'_>, v: &mut Value<'_>, config: &mut Config) {
     let span = v.span;
     let ValueInner::Table(t) = v.take() else {
@@ -271,6 +279,13 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config> {
         Config::parse(text, "config.toml", Path::new("/home/me"))
+    }
+
+    #[test]
+    fn where_ignore_patterns_stand() {
+        let text = "device = \"x\"\nignore = [\"a\", \"b\",\n  # why\n  \"\"\"c\nd\"\"\",\n  \"e\"]\n";
+        assert_eq!(ignore_lines(text), [2, 2, 4, 4, 6]);
+        assert_eq!((ignore_lines("device = \"x\"\n"), ignore_lines("ignore = [")), (vec![], vec![]));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod history;
 pub mod ignore;
 pub mod incoming;
 pub mod join;
+pub mod left_out;
 pub mod names;
 pub mod overlay;
 pub mod packs;

@@ -112,6 +112,18 @@ pub struct Du {
     pub json: bool,
 }
 
+/// what is not followed, and which rule says so
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "ignored", example = "sharelock ignored notes/build")]
+pub struct Ignored {
+    /// a file or folder of the share
+    #[argh(positional, arg_name = "path")]
+    pub path: Option<String>,
+    /// for programs
+    #[argh(switch)]
+    pub json: bool,
+}
+
 /// every file decrypts and matches, every seal holds
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "verify", example = "sharelock verify --repair")]
