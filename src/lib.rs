@@ -53,6 +53,7 @@ pub mod git;
 pub mod id;
 pub mod mirror;
 pub mod path;
+pub mod report;
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "ssh")]

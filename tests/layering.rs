@@ -8,7 +8,7 @@ const ROWS: &[&[&str]] = &[
     &["main", "entry"],
     &["cli"],
     &["agent"],
-    &["mirror", "state", "watch", "git", "ssh", "xmpp", "config"],
+    &["mirror", "state", "watch", "git", "ssh", "xmpp", "config", "report"],
     &["crypt", "tree"],
     &["files", "clock", "path", "id", "error", "units"],
 ];

@@ -71,6 +71,7 @@ pub enum Verb {
     Doctor(Doctor),
     Du(Du),
     Ignored(Ignored),
+    Report(Report),
     Log(Log),
     Restore(Restore),
     Verify(Verify),

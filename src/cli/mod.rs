@@ -31,6 +31,7 @@ mod places;
 mod progress;
 pub mod reference;
 mod remotes;
+mod report;
 mod run;
 mod secret;
 #[cfg(feature = "ssh")]
@@ -136,6 +137,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Ignored(v) => ignored::run(&places, &v),
         Verb::Du(v) => du::run(&places, &v),
         Verb::Doctor(v) => doctor::run(places, &v),
+        Verb::Report(v) => report::run(places, &secrets, &v),
         Verb::Log(v) => history::log(open(places)?, &v),
         Verb::Restore(v) => history::restore(open(places)?, &v),
         Verb::Undo(_) => history::undo(open(places)?),

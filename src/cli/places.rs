@@ -187,7 +187,8 @@ fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn sync_above(path: &Path) -> std::io::Result<()> {
+/// Makes the name of a file durable.
+pub fn sync_above(path: &Path) -> std::io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 

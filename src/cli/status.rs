@@ -34,6 +34,12 @@ pub fn run(places: &Places, args: &Status) -> Result<u8> {
     Ok(if args.check { standing.code() } else { 0 })
 }
 
+/// How things stand in a line or a few, and as programs read it.
+pub fn told(places: &Places) -> Result<(String, serde_json::Value)> {
+    let standing = Standing::read(places)?;
+    Ok((standing.first_line(), standing.json(true)))
+}
+
 /// Files that wait to be sent, as far as the disk alone tells.
 pub fn to_send(places: &Places) -> Result<u64> {
     let config = open::config(places)?;

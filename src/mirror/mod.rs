@@ -9,6 +9,7 @@ pub mod brake;
 pub mod commit;
 pub mod content;
 pub mod foreign;
+pub mod growth;
 pub mod history;
 pub mod ignore;
 pub mod incoming;

@@ -124,6 +124,15 @@ pub struct Ignored {
     pub json: bool,
 }
 
+/// write a page to look at: a year of days, devices, storage nodes, space, problems
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "report", example = "sharelock report --out vault.html")]
+pub struct Report {
+    /// the HTML file (a file of this device's state)
+    #[argh(option, arg_name = "file")]
+    pub out: Option<String>,
+}
+
 /// every file decrypts and matches, every seal holds
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "verify", example = "sharelock verify --repair")]

@@ -73,7 +73,7 @@ impl Standing {
         }
     }
 
-    fn first_line(&self) -> String {
+    pub(super) fn first_line(&self) -> String {
         let total = format!("{}, {}", voice::files(self.files), voice::size(self.bytes));
         let problems = self.mending().count() as u64;
         if let Some(b) = &self.brake {
