@@ -111,6 +111,9 @@ fn the_tour() {
     assert_eq!(a.run(["sync"]).code, 6);
     t.ok(&a, "sharelock remote heal NAME", &[("NAME", "origin")]);
     assert_eq!(t.run(&a, "sharelock doctor", &[]).code, 0);
+    b.ok(["sync"]);
+    t.ok(&b, "sharelock leave", &[("leave", "leave --yes")]);
+    assert!(!b.path("secure").exists() && b.path("share").exists());
     assert!(t.left.is_empty(), "README says, and nothing here runs: {:#?}", t.left);
 }
 

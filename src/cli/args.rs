@@ -60,6 +60,7 @@ pub struct Secrets {
 pub enum Verb {
     Init(Init),
     Join(Join),
+    Leave(Leave),
     Sync(Sync),
     Run(Run),
     Stop(Stop),

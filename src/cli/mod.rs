@@ -24,6 +24,7 @@ mod du;
 mod history;
 mod ignored;
 mod keys;
+mod leave;
 mod names;
 mod nodes;
 mod open;
@@ -114,6 +115,7 @@ fn run(a: Args) -> Result<u8> {
     match verb {
         Verb::Init(v) => setup::init(places, &secrets, v),
         Verb::Join(v) => setup::join(places, &secrets, v),
+        Verb::Leave(v) => leave::run(places, &secrets, a.config.as_deref(), a.vault.as_deref(), &v),
         Verb::Sync(_) => {
             let started = std::time::Instant::now();
             match run::sync_by_agent(&places)? {

@@ -49,13 +49,28 @@ pub mod key {
 /// Reads the configuration.
 pub fn config(places: &Places) -> Result<Config> {
     if !places.config.exists() {
+        if places.leaving.exists() {
+            return Err(leaving(places));
+        }
         return Err(Error::new(Kind::Usage, format!("there is no vault on this device yet ({} is missing)", places.short(&places.config)))
             .remedy("to make one", "sharelock init")
             .remedy("to join one", "sharelock join URL"));
     }
-    let bytes = places::read(&places.config, 1 << 20)?;
-    let text = String::from_utf8(bytes).map_err(|_| Error::new(Kind::Usage, format!("{} is not UTF-8", places.short(&places.config))))?;
-    Config::parse(&text, &places.short(&places.config), &places.home)
+    config_at(places, &places.config)
+}
+
+/// Reads a configuration that lies elsewhere.
+pub fn config_at(places: &Places, path: &Path) -> Result<Config> {
+    let bytes = places::read(path, 1 << 20)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::new(Kind::Usage, format!("{} is not UTF-8", places.short(path))))?;
+    Config::parse(&text, &places.short(path), &places.home)
+}
+
+/// The error of every verb but `leave` once that has begun to remove things.
+pub fn leaving(places: &Places) -> Error {
+    Error::new(Kind::Usage, format!("this device is leaving its vault, and has not come to the end ({})", places.short(&places.leaving)))
+        .detail("the plain files stay as they are")
+        .remedy("to go on with it", "sharelock leave --yes")
 }
 
 /// Opens the vault of this device.

@@ -22,6 +22,8 @@ pub struct Places {
     pub home: PathBuf,
     /// `config.toml`.
     pub config: PathBuf,
+    /// What `config.toml` is called once `leave` has begun to remove things: no other verb finds a vault then.
+    pub leaving: PathBuf,
     /// The directory of `config.toml`, `vault.key` and the device's own SSH key.
     pub config_dir: PathBuf,
     /// `vault.key`.
@@ -54,6 +56,7 @@ impl Places {
         }
         let mut places = Places {
             config: config_dir.join("config.toml"),
+            leaving: config_dir.join("config.toml.leaving"),
             key: config_dir.join("vault.key"),
             unlocked: config_dir.join("unlocked.key"),
             home,
@@ -62,6 +65,8 @@ impl Places {
         };
         if let Some(config) = config {
             places.config = std::path::absolute(config)?;
+            places.leaving = places.config.clone();
+            places.leaving.as_mut_os_string().push(".leaving");
             if let Some(dir) = places.config.parent() {
                 places.config_dir = dir.to_path_buf();
                 places.key = dir.join("vault.key");
@@ -71,6 +76,21 @@ impl Places {
             }
         }
         Ok(places)
+    }
+
+    /// Those of all vaults that this user has or had here: the default one first, then by name.
+    pub fn of_all() -> Result<Vec<Places>> {
+        let first = Places::new(None, None)?;
+        let mut names: Vec<String> = std::fs::read_dir(first.config_dir.join("vaults"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok())
+            .filter(|name| crate::config::valid_remote(name) && name != "default")
+            .collect();
+        names.sort();
+        let others = names.iter().map(|name| Places::new(None, Some(name))).collect::<Result<Vec<_>>>()?;
+        Ok(std::iter::once(first).chain(others).collect())
     }
 
     /// The path with `~` for the home.
@@ -162,6 +182,15 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     create(&temporary, bytes).map_err(at)?;
     std::fs::rename(&temporary, path).map_err(at)?;
     sync_above(path).map_err(at)
+}
+
+/// Removes a file, for good once this returns. One that is not there is removed.
+pub fn remove_durably(path: &Path) -> Result<()> {
+    let at = |e: std::io::Error| Error::from(e).at(format!("can't remove {}", path.display()));
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.and_then(|()| sync_above(path)).map_err(at),
+    }
 }
 
 /// Writes a file that only its owner may read, under a name of the user's choice: never over what is there.

@@ -241,7 +241,17 @@ fn simple(places: &Places, ask: Ask) -> Result<Value> {
 
 /// `stop`.
 pub fn stop(places: &Places) -> Result<u8> {
-    let mut client = agent(places)?;
+    end(places, &mut agent(places)?)?;
+    println!("sharelock has stopped on this device; what changes here is sent when it runs again");
+    Ok(0)
+}
+
+/// Ends the agent, if there is one, also while it lends the vault.
+pub fn end_agent(places: &Places) -> Result<()> {
+    Client::connect(&places.state_dir).map_or(Ok(()), |mut client| end(places, &mut client))
+}
+
+fn end(places: &Places, client: &mut Client) -> Result<()> {
     client.ask(Ask::Stop)?;
     // It is gone when its lock is free: then the next one can start.
     let began = Instant::now();
@@ -251,8 +261,7 @@ pub fn stop(places: &Places) -> Result<u8> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    println!("sharelock has stopped on this device; what changes here is sent when it runs again");
-    Ok(0)
+    Ok(())
 }
 
 /// `pause`.

@@ -3,6 +3,7 @@
 //! The files are those of `scripts/`, with the program's path and options put where they have an example.
 
 mod quote;
+mod removal;
 
 use super::args::Secrets;
 use super::open;
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use argh::{ArgsInfo, FromArgs};
 use quote::{for_cron, for_desktop, for_shell, for_systemd, for_xml};
+pub use removal::remove;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -33,6 +33,9 @@ struct Plan {
 }
 
 fn plan(places: &Places, share: &Option<String>, secure: &Option<String>, device: &Option<String>) -> Result<Plan> {
+    if places.leaving.exists() && !places.config.exists() {
+        return Err(open::leaving(places));
+    }
     if places.config.exists() || places.key.exists() {
         return Err(Error::new(Kind::Usage, format!("this device has a vault already ({})", places.short(&places.config)))
             .detail("nothing was changed")

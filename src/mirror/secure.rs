@@ -7,7 +7,7 @@
 //! renamed; one more `sync_all` stands before the first removal, and, if anything was removed, one before the ref moves.
 
 mod files;
-pub use files::{blob_at, put};
+pub use files::{blob_at, put, remove};
 mod large;
 
 use super::commit::{self, entry_name, keeper};

@@ -1,6 +1,8 @@
 //! Secure as a git work tree: what differs from its index.
 
+mod clear;
 mod update;
+pub use clear::{clear, is_at, is_only_ours};
 use update::rebuild_index;
 pub use update::write_index;
 

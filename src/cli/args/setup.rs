@@ -1,4 +1,4 @@
-//! `init`, `join`, `sync`, `status`, `doctor`, `du`, `verify`: a vault on this device, and how it stands.
+//! `init`, `join`, `leave`, `sync`, `status`, `doctor`, `du`, `report`, `verify`: a vault on this device, and how it stands.
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -66,6 +66,15 @@ pub struct Join {
     /// keep the unlocked key on this device
     #[argh(switch)]
     pub start_without_password: bool,
+}
+
+/// go away: service, state, key and secure are removed, share stays
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "leave", example = "sharelock leave")]
+pub struct Leave {
+    /// do not ask
+    #[argh(switch)]
+    pub yes: bool,
 }
 
 /// one full round, both ways
