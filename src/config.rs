@@ -12,7 +12,7 @@ use crate::watch::Choice;
 use std::path::{Path, PathBuf};
 
 pub use parse::ignore_lines;
-pub use write::{Account, First, Wishes, with_remote, without_remote, write};
+pub use write::{Account, First, Wishes, with_device, with_remote, without_remote, write};
 #[cfg(feature = "xmpp")]
 pub use xmpp::Xmpp;
 

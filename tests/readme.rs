@@ -112,6 +112,9 @@ fn the_tour() {
     t.ok(&a, "sharelock remote heal NAME", &[("NAME", "origin")]);
     assert_eq!(t.run(&a, "sharelock doctor", &[]).code, 0);
     b.ok(["sync"]);
+    assert!(t.ok(&a, "sharelock device list", &[]).contains("beta "));
+    t.ok(&b, "sharelock device rename NAME", &[("NAME", "gamma")]);
+    assert!(t.ok(&a, "sharelock device forget DEVICE", &[("DEVICE", "c")]).starts_with("c is off the list"));
     t.ok(&b, "sharelock leave", &[("leave", "leave --yes")]);
     assert!(!b.path("secure").exists() && b.path("share").exists());
     assert!(t.left.is_empty(), "README says, and nothing here runs: {:#?}", t.left);

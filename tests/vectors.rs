@@ -290,6 +290,7 @@ fn details(v: &Value) -> Details {
         vector: list("7").iter().map(|p| (Id(array(&p[0])), p[1].as_u64().unwrap())).collect(),
         supersedes: v.get("8").map(|x| Oid(array(x))),
         adopts: list("9").iter().map(|x| Oid(array(x))).collect(),
+        forgets: list("10").iter().map(|x| Id(array(x))).collect(),
     }
 }
 

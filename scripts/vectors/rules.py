@@ -107,10 +107,10 @@ RULES = {
         "commit:zeros": ["more padding than needed", "padding that is not zero"],
         "commit:time": ["a time below 0", "a time of 2^33"],
         "commit:ns": ["nanoseconds"],
-        "commit:row": [f"without item {n}" for n in (1, 2, 3, 4, 5)] + [f"a merge with item {n}" for n in (1, 2, 4, 6, 7, 8, 9)],
+        "commit:row": [f"without item {n}" for n in (1, 2, 3, 4, 5)] + [f"a merge with item {n}" for n in (1, 2, 4, 6, 7, 8, 9, 10)],
         "commit:counters": ["seq 0", "height 0", "a root of height 4", "a merge of height 1"],
         "commit:vector": ["a vector in a child"],
-        "commit:lists": ["a vector out of order", "adopts out of order", "an empty list"],
+        "commit:lists": ["a vector out of order", "adopts out of order", "forgets out of order", "an empty list"],
         "commit:date": ["another date"],
     },
     "notices": {

@@ -14,14 +14,13 @@ def item(kind, value):
 
 
 def items_of(d):
-    """Items by number; 3 is (s, ns), 7 a list of (device, seq), 9 a list of ids."""
+    """Items by number; 3 is (s, ns), 7 a list of (device, seq), 9 and 10 lists of ids."""
     out = {k: v for k, v in d.items() if k in (1, 2, 6, 8)}
     out[3] = struct.pack(">qI", *d[3])
     out.update({k: struct.pack(">Q", d[k]) for k in (4, 5) if k in d})
     if 7 in d:
         out[7] = b"".join(i + struct.pack(">Q", n) for i, n in d[7])
-    if 9 in d:
-        out[9] = b"".join(d[9])
+    out.update({k: b"".join(d[k]) for k in (9, 10) if k in d})
     return b"".join(item(k, out[k]) for k in sorted(out))
 
 
@@ -83,14 +82,14 @@ def open_commit(keys, vault, obj):
                 v.decode()
             except UnicodeDecodeError:
                 raise Reject("form", "summary") from None
-        elif kind in (7, 9):
-            w = 24 if kind == 7 else 20
+        elif kind in (7, 9, 10):
+            w = {7: 24, 9: 20, 10: 16}[kind]
             need(n and n % w == 0, "form", "list")
             v = [v[i : i + w] for i in range(0, n, w)]
             ids = [x[:16] if kind == 7 else x for x in v]
             need(all(a < b for a, b in zip(ids, ids[1:])), "form", "order of a list")
             v = [(x[:16], int.from_bytes(x[16:], "big")) for x in v] if kind == 7 else v
-        if kind < 10:
+        if kind < 11:
             d[kind] = v
     need(len(rest) < 64 and not any(rest), "form", "padding")
     need(3 in d and 5 in d, "form", "no time or height")

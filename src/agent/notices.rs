@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::git::store::Store;
 use crate::id::{Id, Oid};
-use crate::mirror::{commit, history};
+use crate::mirror::devices::Seen;
+use crate::mirror::{self, commit, history};
 use crate::state::State;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -78,6 +79,8 @@ pub struct Known {
     pub resource: String,
     /// The time of its newest change, in seconds since 1970.
     pub changed: i64,
+    /// It was taken off the list, and is not shown.
+    pub forgotten: bool,
 }
 
 /// The devices that the newest `limit` commits below `head` name.
@@ -87,25 +90,9 @@ pub fn devices(d: &RealDevice, head: Oid, limit: usize) -> Result<BTreeMap<Id, K
 
 /// [`devices`], where there is a repository and no device yet.
 pub fn devices_in<F: Files>(git: &Store<F>, keys: &VaultKeys, vault: &Id, head: Oid, limit: usize) -> Result<BTreeMap<Id, Known>> {
-    let mut out: BTreeMap<Id, Known> = BTreeMap::new();
-    let mut queue = std::collections::BinaryHeap::new();
-    let mut seen = std::collections::HashSet::from([head]);
-    queue.push((u64::MAX, head));
-    for _ in 0..limit {
-        let Some((_, oid)) = queue.pop() else { break };
-        let c = commit::open(git, keys, vault, &oid)?;
-        if let (Some(id), Some(name)) = (c.details.device, &c.details.device_name) {
-            out.entry(id).or_insert_with(|| Known {
-                name: name.as_str().to_string(),
-                resource: resource(keys, &id),
-                changed: c.details.time.s,
-            });
-        }
-        for p in history::parents(&c) {
-            if git.contains(&p)? && seen.insert(p) {
-                queue.push((c.details.height.saturating_sub(1), p));
-            }
-        }
-    }
-    Ok(out)
+    let known = |(id, d): (Id, Seen)| {
+        let known = Known { name: d.name, resource: resource(keys, &id), changed: d.changed.s, forgotten: d.forgotten };
+        (id, known)
+    };
+    Ok(mirror::devices::devices(git, keys, vault, head, limit)?.into_iter().map(known).collect())
 }

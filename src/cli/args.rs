@@ -1,5 +1,6 @@
 //! The command line (argh), by subject. Paths that are not UTF-8 come through unharmed ([`raw`]).
 
+mod device;
 mod files;
 mod keys;
 pub mod raw;
@@ -11,6 +12,7 @@ mod agent;
 
 pub use agent::{Bench, Pause, Resume, Run, Stop, Wait};
 use argh::{ArgsInfo, FromArgs};
+pub use device::*;
 pub use files::*;
 pub use keys::*;
 pub use raw::{bytes, path, text};
@@ -69,6 +71,7 @@ pub enum Verb {
     Wait(Wait),
     Status(Status),
     Remote(RemoteVerbs),
+    Device(DeviceVerbs),
     Doctor(Doctor),
     Du(Du),
     Ignored(Ignored),

@@ -93,7 +93,8 @@ fn look(v: &mut Vault) -> Result<Notes> {
     let stored = stored(v, &mut nodes, head)?;
     let others: Vec<String> = {
         let devices = notices::devices(&v.device, head, HEARD)?;
-        let mut names: Vec<String> = devices.into_iter().filter(|(id, _)| *id != v.device.id).map(|(_, d)| d.name).collect();
+        let mut names: Vec<String> =
+            devices.into_iter().filter(|(id, d)| *id != v.device.id && !d.forgotten).map(|(_, d)| d.name).collect();
         names.sort();
         names
     };

@@ -19,6 +19,7 @@ pub mod args;
 mod autosync;
 mod bench;
 mod conflicts;
+mod devices;
 mod doctor;
 mod du;
 mod history;
@@ -138,6 +139,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
         Verb::Ignored(v) => ignored::run(&places, &v),
         Verb::Du(v) => du::run(&places, &v),
+        Verb::Device(v) => devices::run(places, &secrets, v.verb),
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Report(v) => report::run(places, &secrets, &v),
         Verb::Log(v) => history::log(open(places)?, &v),

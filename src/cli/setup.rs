@@ -7,7 +7,7 @@ use super::autosync::{self, Import};
 use super::nodes::{Node, Vouch};
 use super::open::{self, Vault};
 use super::places::{self, Places};
-use super::{nodes, progress, secret, sync, voice};
+use super::{devices, nodes, progress, secret, sync, voice};
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Random;
 use crate::clock::system::OsRandom;
@@ -289,6 +289,8 @@ fn first_sync(mut v: Vault, nodes: &mut [StorageNode<Node>], done: impl FnOnce(&
             .detail("the vault is set up on this device; what could not be done waits")
             .remedy("when that is mended", "sharelock sync"));
     }
+    // One that only joined, and changed nothing, is on everybody's list of devices, too.
+    devices::introduce(&mut v, nodes)?;
     let files = v.device.state.count(Table::Head)?.0;
     done(&v, files);
     Ok(0)

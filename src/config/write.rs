@@ -129,6 +129,27 @@ pub fn with_remote(text: &str, r: &Remote) -> String {
     out
 }
 
+/// The text with another name for this device; everything else, comments too, stays.
+pub fn with_device(text: &str, name: &str) -> String {
+    let mut out = String::new();
+    let mut above = true;
+    for line in text.split_inclusive('\n') {
+        above &= !line.trim_start().starts_with('[');
+        let value = line.trim_start().strip_prefix("device").and_then(|r| r.trim_start().strip_prefix('='));
+        let Some(old) = value.filter(|_| above).map(str::trim_start).filter(|v| v.starts_with(['"', '\''])) else {
+            out.push_str(line);
+            continue;
+        };
+        // A name holds no quotation mark of its own kind unless it is escaped, and then the caller sees that it failed.
+        let quote = &old[..1];
+        let behind = old[1..].split_once(quote).map_or("\n", |(_, rest)| rest);
+        out.push_str(&line[..line.len() - old.len()]);
+        out.push_str(&quoted(name));
+        out.push_str(behind);
+    }
+    out
+}
+
 /// The text without the block of a storage node; everything else, comments too, stays.
 pub fn without_remote(text: &str, name: &str) -> String {
     let mut out = String::new();
@@ -178,6 +199,17 @@ mod tests {
         assert_eq!(parse(&two).unwrap().remotes.len(), 2);
         assert_eq!(parse(&without_remote(&two, "origin")).unwrap().remotes[0].name, "usb");
         assert_eq!(without_remote(&two, "usb").trim_end(), text.trim_end());
+    }
+
+    #[test]
+    fn another_name_and_nothing_else() {
+        for (text, want) in [
+            ("device = \"a\"     # mine\n[xmpp]\ndevice = \"a\"\n", "device = \"b\"     # mine\n[xmpp]\ndevice = \"a\"\n"),
+            ("# device = \"a\"\n device='a'", "# device = \"a\"\n device=\"b\""),
+            ("devices = \"a\"\n", "devices = \"a\"\n"),
+        ] {
+            assert_eq!(with_device(text, "b"), want);
+        }
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Details {
     pub supersedes: Option<Oid>,
     /// 9: unsealed commits that it takes in.
     pub adopts: Vec<Oid>,
+    /// 10: devices that are taken off the list, ascending.
+    pub forgets: Vec<Id>,
 }
 
 impl Details {
@@ -65,6 +67,7 @@ impl Details {
             && self.vector.is_empty()
             && self.supersedes.is_none()
             && self.adopts.is_empty()
+            && self.forgets.is_empty()
     }
 }
 
@@ -131,6 +134,9 @@ pub fn write_commit(keys: &VaultKeys, vault: &Id, label: Label, tree: &Oid, pare
         }
         item(9, &details.adopts.iter().flat_map(|o| o.0).collect::<Vec<_>>());
     }
+    if !details.forgets.is_empty() {
+        item(10, &details.forgets.iter().flat_map(|id| id.0).collect::<Vec<_>>());
+    }
     items.resize(items.len().next_multiple_of(64), 0);
     let epoch = keys.epoch();
     let hdr = header::bytes(header::Type::Details, epoch);
@@ -173,7 +179,11 @@ fn check_row(parents: usize, d: &Details) -> Result<()> {
         0 | 1 if d.seq == Some(0) || d.height == 0 => Err(form("counters begin at 1")),
         0 if d.supersedes.is_none() && d.height != 1 => Err(form("a root of another height than 1")),
         1 if !d.vector.is_empty() => Err(form("only a new root carries a vector")),
-        0 | 1 if d.vector.windows(2).any(|w| w[0].0 >= w[1].0) || d.adopts.windows(2).any(|w| w[0] >= w[1]) => {
+        0 | 1
+            if d.vector.windows(2).any(|w| w[0].0 >= w[1].0)
+                || d.adopts.windows(2).any(|w| w[0] >= w[1])
+                || d.forgets.windows(2).any(|w| w[0] >= w[1]) =>
+        {
             Err(form("a list that is out of order"))
         }
         0 | 1 if d.summary.as_ref().is_some_and(|s| s.len() > SUMMARY) => Err(form("a summary of more than 4096 bytes")),
@@ -320,6 +330,14 @@ fn read_item(d: &mut Details, kind: u8, v: &[u8]) -> Result<()> {
             }
             for o in v.chunks(20) {
                 d.adopts.push(Oid(fixed(o)?));
+            }
+        }
+        10 => {
+            if v.is_empty() || !v.len().is_multiple_of(16) {
+                return Err(form("the devices that it forgets"));
+            }
+            for id in v.chunks(16) {
+                d.forgets.push(Id(fixed(id)?));
             }
         }
         128.. => return Err(Error::integrity(Class::Version, format!("commit: item {kind} must be understood and is not known here"))),

@@ -139,6 +139,8 @@ pub struct Says {
     pub supersedes: Option<Oid>,
     /// Unsealed commits that it takes in.
     pub adopts: Vec<Oid>,
+    /// Devices that it takes off the list.
+    pub forgets: Vec<Id>,
 }
 
 /// Seals a commit of this device over `tree`, with at most one parent, and adds it to the packs. It is a child of what it
@@ -183,6 +185,7 @@ pub fn write_own<F: Files, S: State, C: Clock, R: Random>(
         vector: Vec::new(),
         supersedes: says.supersedes,
         adopts: says.adopts,
+        forgets: says.forgets,
     };
     let parents: Vec<Oid> = parent.into_iter().collect();
     let bytes = seal::write_commit(&d.keys, &d.vault, Label::Main, &tree, &parents, &details)?;

@@ -8,6 +8,7 @@ pub mod behind;
 pub mod brake;
 pub mod commit;
 pub mod content;
+pub mod devices;
 pub mod foreign;
 pub mod growth;
 pub mod history;

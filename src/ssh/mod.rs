@@ -10,6 +10,7 @@ mod auth;
 pub mod config;
 mod hostkey;
 pub mod key;
+mod keyring;
 pub mod known_hosts;
 mod limit;
 pub mod remote;

@@ -1,6 +1,7 @@
 //! A storage node by ssh: stock git on the other side, and the few commands beside it.
 
 use super::key;
+use super::keyring;
 use super::session::{self, Ask, Channel, Connection, Settings};
 use super::setup;
 use super::url::{Url, quote};
@@ -11,6 +12,7 @@ use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Refs, Remote};
 use crate::id::Oid;
 use crate::path::printable;
 use std::io::Write;
+use std::path::Path;
 
 /// What `doctor` sees of a node.
 pub struct Looked {
@@ -180,11 +182,25 @@ impl SshRemote {
                 Error::new(Kind::Usage, "that is no line for authorized_keys: a type, a key and a name, as ssh-keygen prints it")
             })?
             .to_string();
+        setup::append_key(self.connected()?, &line)
+    }
+
+    /// Lets keys in no more: takes the lines with these comments out of `authorized_keys`, and gives them. Keys that this
+    /// device has itself stay, whatever they are called.
+    pub fn lock_out(&mut self, comments: &[String]) -> Result<Vec<String>> {
+        let dirs = [self.settings.own_key.parent().map(Path::to_path_buf), Some(self.settings.home.join(".ssh"))];
+        let files = dirs.into_iter().flatten().filter_map(|d| std::fs::read_dir(d).ok()).flatten().flatten();
+        let public = files.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "pub"));
+        let texts = public.filter_map(|p| std::fs::read_to_string(p).ok());
+        let keep: Vec<String> = texts.filter_map(|t| t.split_ascii_whitespace().nth(1).map(str::to_string)).collect();
+        keyring::remove(self.connected()?, |comment| comments.iter().any(|c| c == comment), &keep)
+    }
+
+    fn connected(&mut self) -> Result<&Connection> {
         if self.connection.is_none() {
             self.connection = Some(session::connect(&self.url, &self.settings, self.ask.as_mut())?);
         }
-        let Some(c) = &self.connection else { return Err(Error::failed("not connected")) };
-        setup::append_key(c, &line)
+        self.connection.as_ref().ok_or_else(|| Error::failed("not connected"))
     }
 
     /// Logs in once with the server's password and puts this device's key there, as ssh-copy-id does; `false` if the

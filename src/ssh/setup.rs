@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// HEAD of a node.
 const HEAD: &[u8] = b"ref: refs/heads/main\n";
 /// The word that a shell says when it has done everything before.
-const DONE: &str = "sharelock-done";
+pub(super) const DONE: &str = "sharelock-done";
 
 /// Appends a line to `authorized_keys`: by shell, else by SFTP, else by the `dd` that restricted providers allow.
 pub(super) fn append_key(c: &Connection, line: &str) -> Result<()> {
@@ -73,7 +73,7 @@ fn write(sftp: &Sftp, file: &Path, flags: OpenFlags, mode: i32, bytes: &[u8]) ->
 }
 
 /// Standard output and error of a command that ended with success.
-fn by_command(c: &Connection, command: &str, input: &[u8]) -> Option<(String, String)> {
+pub(super) fn by_command(c: &Connection, command: &str, input: &[u8]) -> Option<(String, String)> {
     let mut channel = c.exec(command).ok()?;
     channel.write_all(input).and_then(|()| channel.flush()).ok()?;
     let (out, status, err) = channel.output(4096);

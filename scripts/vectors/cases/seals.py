@@ -17,13 +17,14 @@ def commits(k):
     def good_commit(what, parents, d, label="main"):
         commits.append(dict(what=what, label=label, tree=T1.hex(), parents=[p.hex() for p in parents], object=write_commit(k, VAULT, label, T1, parents, d).hex(),
                             details={str(n): x.decode() if n in (2, 6) else hx(x) if isinstance(x, bytes) else
-                                     [[a.hex(), b] for a, b in x] if n == 7 else [a.hex() for a in x] if n == 9 else x for n, x in d.items()}))
+                                     [[a.hex(), b] for a, b in x] if n == 7 else [a.hex() for a in x] if n in (9, 10) else x for n, x in d.items()}))
 
     good_commit("a device's", [P1], dev)
     good_commit("a root", [], {**dev, 5: 1})
     good_commit("a merge", [P1, P2], {3: (7200, 0), 5: 9})
     good_commit("staging", [P1], dev, "staging")
     good_commit("a new root with everything", [], {**dev, 6: "zwei Dateien: a, ü".encode(), 7: [(DIR, 3), (ID, 9)], 8: P1, 9: [P1, P2]})
+    good_commit("devices are forgotten", [P1], {**dev, 10: [DIR, ID]})
     c = lambda items, parents=(P1,), t=1_700_002_800, **kw: raw_commit(k, VAULT, kw.pop("label", "main"), T1, parents, items + bytes(-len(items) % 64), t, **kw)  # noqa: E731
     it = items_of(dev)
     one = write_commit(k, VAULT, "main", T1, [P1], dev)
@@ -44,8 +45,9 @@ def commits(k):
         ("nanoseconds", c(items_of({**dev, 3: (1_700_003_599, 10**9)})), "form"), ("a summary that is not UTF-8", c(it + item(6, b"\xff")), "form"),
         ("a summary of 4097 bytes", c(it + item(6, b"a" * 4097)), "form"), ("a vector in a child", c(it + item(7, DIR + bytes(8))), "form"),
         ("a vector out of order", c(it + item(7, ID + bytes(8) + DIR + bytes(8)) + item(8, P1), ()), "form"), ("adopts out of order", c(it + item(9, P2 + P1)), "form"),
+        ("forgets out of order", c(it + item(10, ID + DIR)), "form"),
         ("a root of height 4", c(it, ()), "form"),
-        *[(f"a merge with item {n}", c(items_of({3: dev[3], 5: 4, n: {1: DIR, 2: b"a", 4: 3, 6: b"x", 7: [(DIR, 1)], 8: P1, 9: [P1]}[n]}), (P1, P2)), "form") for n in (1, 2, 4, 6, 7, 8, 9)],
+        *[(f"a merge with item {n}", c(items_of({3: dev[3], 5: 4, n: {1: DIR, 2: b"a", 4: 3, 6: b"x", 7: [(DIR, 1)], 8: P1, 9: [P1], 10: [DIR]}[n]}), (P1, P2)), "form") for n in (1, 2, 4, 6, 7, 8, 9, 10)],
         ("a merge of height 1", c(items_of({3: dev[3], 5: 1}), (P1, P2)), "form"),
         ("an empty list", c(it + item(9, b"")), "form"),
         ("details cut to no length", c(it, change=lambda d: d[:-1]), "form"), ("details of no length and another version", c(it, change=lambda d: d[:5] + b"\2" + d[6:-1]), "form"),

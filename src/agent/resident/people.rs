@@ -119,7 +119,7 @@ impl<Rm: Remote + Send + 'static> Agent<Rm> {
     /// The other devices, and whether each is online.
     pub(super) fn others(&self) -> impl Iterator<Item = (&Known, bool)> {
         let own = self.facts.as_ref().map(|f| f.id);
-        self.devices.iter().filter(move |(id, _)| Some(**id) != own).map(|(_, d)| (d, self.is_online(d)))
+        self.devices.iter().filter(move |(id, d)| Some(**id) != own && !d.forgotten).map(|(_, d)| (d, self.is_online(d)))
     }
 
     #[cfg(feature = "xmpp")]

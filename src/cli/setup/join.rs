@@ -133,7 +133,8 @@ fn fetch_and_unlock(
     let counted = survey::count(&git, &keys, &tree, progress);
     progress.end();
     let (files, bytes) = counted?;
-    let mut names: Vec<String> = notices::devices_in(&git, &keys, &vault, *head, HEARD)?.into_values().map(|d| d.name).collect();
+    let mut names: Vec<String> =
+        notices::devices_in(&git, &keys, &vault, *head, HEARD)?.into_values().filter(|d| !d.forgotten).map(|d| d.name).collect();
     names.sort();
     let devices = if names.len() == 1 { "device" } else { "devices" };
     let (files, bytes) = (voice::files(files), voice::size(bytes));

@@ -26,6 +26,7 @@ fn commits_there_and_back() {
         vector: vec![(Id([1; 16]), 3), (Id([2; 16]), 1)],
         supersedes: Some(b),
         adopts: vec![a, b],
+        forgets: vec![Id([1; 16]), Id([2; 16])],
         ..device(4, 8, 1_700_003_601)
     };
     let cases: [(&[Oid], &Details); 4] = [(&[], &device(1, 1, 3599)), (&[a], &device(2, 2, 3600)), (&[a, b], &merge), (&[], &full)];
@@ -59,6 +60,8 @@ fn commits_that_are_of_no_row() {
     assert_eq!(class(write(&[a], device(1, 2, -1))), Class::Limit);
     assert_eq!(class(write(&[a], device(1, 2, 1 << 33))), Class::Limit);
     assert_eq!(class(write(&[a], Details { vector: vec![(Id([1; 16]), 1)], ..device(1, 2, 0) })), Class::Form);
+    assert_eq!(class(write(&[a], Details { forgets: vec![Id([2; 16]), Id([1; 16])], ..device(1, 2, 0) })), Class::Form);
+    assert_eq!(class(write(&[a, b], Details { height: 2, forgets: vec![Id([1; 16])], ..Details::default() })), Class::Form);
     assert_eq!(class(write(&[a], Details { adopts: vec![b, a], ..device(1, 2, 0) })), Class::Form);
     assert_eq!(class(write(&[a], Details { summary: Some("x".repeat(4097)), ..device(1, 2, 0) })), Class::Form);
 }
