@@ -37,12 +37,7 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     ours: Option<Oid>,
 ) -> Result<Shown> {
     let remembered = d.git.get_ref(&history::seen_ref(&node.name))?;
-    let mut have: Vec<Oid> = ours.into_iter().collect();
-    for (_, oid) in history::seen(d)? {
-        if !have.contains(&oid) && d.git.contains(&oid)? {
-            have.push(oid);
-        }
-    }
+    let have = known_heads(d, ours)?;
     let Some(head) = bring_head(&d.git, node, &have).map_err(|e| refused(e, node))? else {
         node.head = None;
         if let Some(was) = remembered {
@@ -60,6 +55,17 @@ pub fn fetch<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     };
     node.head = Some(head);
     Ok(Shown { head: Some(head), walk })
+}
+
+/// Our head and all remembered ones that are here: what a node need not send.
+pub fn known_heads<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, ours: Option<Oid>) -> Result<Vec<Oid>> {
+    let mut have: Vec<Oid> = ours.into_iter().collect();
+    for (_, oid) in history::seen(d)? {
+        if !have.contains(&oid) && d.git.contains(&oid)? {
+            have.push(oid);
+        }
+    }
+    Ok(have)
 }
 
 /// Asks a node for its head and takes in what is missing of it beside `have`, until nothing of it is; `None` for an empty

@@ -3,8 +3,10 @@
 //! There is one commit point: the database transaction that sets `pending` and the new ancestor. Before it nothing has
 //! happened; everything after it can be redone and is, before anything is compared again.
 
+mod heal;
 mod recover;
 
+pub use heal::{Healed, heal};
 pub use recover::recover;
 
 use super::exchange::{self, Pushed, Staging};
@@ -14,6 +16,7 @@ use crate::files::Files;
 use crate::git::Remote;
 use crate::id::Oid;
 use crate::mirror::commit::{self, Says};
+use crate::mirror::history::Walk;
 use crate::mirror::packs::Packs;
 use crate::mirror::secure;
 use crate::mirror::{Device, Problem, apply, brake, foreign, history, ignore, incoming, join, partial, scan, stage};
@@ -352,17 +355,20 @@ fn fetch_one<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(d: &mut Device
     let ours = head(d)?;
     let shown = exchange::fetch(d, node, ours)?;
     let (Some(theirs), Some(ours)) = (shown.head, ours) else { return Ok(0) };
-    let mut made = 0;
-    if shown.walk.only_theirs.is_empty() {
-        // Ours contains it.
-    } else if shown.walk.only_ours.is_empty() {
-        fast_forward(d, theirs).map_err(|e| exchange::refused(e, node))?;
-    } else {
-        join::merge_heads(d, theirs, ours, &shown.walk).map_err(|e| exchange::refused(e, node))?;
-        made = 1;
-    }
+    let made = take(d, theirs, ours, &shown.walk).map_err(|e| exchange::refused(e, node))?;
     exchange::remember(d, &node.name, &theirs)?;
     Ok(made)
+}
+
+/// Makes our head contain theirs, which was accepted. Gives the number of commits made.
+fn take<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, theirs: Oid, ours: Oid, walk: &Walk) -> Result<u32> {
+    if walk.only_theirs.is_empty() {
+        return Ok(0); // Ours contains it.
+    }
+    if walk.only_ours.is_empty() {
+        return fast_forward(d, theirs).map(|()| 0);
+    }
+    join::merge_heads(d, theirs, ours, walk).map(|_| 1)
 }
 
 /// Step 6: the share becomes head's tree, less what is held back.

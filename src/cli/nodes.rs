@@ -4,7 +4,7 @@ use super::places::Places;
 use super::voice;
 use crate::agent::round::StorageNode;
 use crate::config::{self, Remote as Configured};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Remedy, Result};
 use crate::files::real::Disk;
 use crate::git::local::LocalRemote;
 use crate::git::{Choose, PackSource, Pulse, RefStatus, RefUpdate, Refs, Remote};
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub struct Node {
     kind: Which,
     progress: Progress,
+    /// What makes its repository if there is none.
+    make: Option<Remedy>,
 }
 
 enum Which {
@@ -35,20 +37,32 @@ pub struct Vouch {
     /// The command that a fingerprint completes.
     #[cfg_attr(not(feature = "ssh"), allow(dead_code))]
     pub command: String,
+    /// What makes the repository there if there is none.
+    pub make: Option<Remedy>,
 }
 
 impl Vouch {
     /// For a node that the configuration names.
     fn configured(name: &str) -> Vouch {
-        Vouch { host_key: None, command: format!("sharelock remote trust {name}") }
+        let make = Remedy { purpose: "if it was lost, to make it again".into(), command: format!("sharelock remote heal {name}") };
+        Vouch { host_key: None, command: format!("sharelock remote trust {name}"), make: Some(make) }
     }
 
     /// For a node that the present command is about to take up: it is repeated with the fingerprint.
     pub fn first(host_key: Option<String>) -> Vouch {
         let words = std::env::args_os().skip(1).map(|a| crate::path::shell_word(&a.to_string_lossy()));
-        let command = ["sharelock".to_string()].into_iter().chain(words).collect::<Vec<_>>().join(" ");
-        Vouch { host_key, command: format!("{command} --host-key") }
+        let words: Vec<String> = ["sharelock".to_string()].into_iter().chain(words).collect();
+        let (command, joins) = (words.join(" "), words.iter().any(|w| w == "join"));
+        // Who joins looks for what is there already.
+        let make = (!joins).then(|| Remedy { purpose: "to make it there".into(), command: format!("{command} --create") });
+        Vouch { host_key, command: format!("{command} --host-key"), make }
     }
+}
+
+/// True if a repository at a path is gone, and not just its disk: the folder that held it is there.
+fn is_lost(path: &Path) -> bool {
+    let holds = path.parent().is_some_and(Path::is_dir);
+    holds && (!path.exists() || std::fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()))
 }
 
 /// Opens a node of the configuration. Nothing is asked of it yet.
@@ -59,7 +73,7 @@ pub fn open(r: &Configured, places: &Places, progress: &Progress) -> Result<Stor
 /// Opens a node that the configuration does not name yet.
 pub fn open_new(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress) -> Result<StorageNode<Node>> {
     let (kind, place) = at(r, places, vouch, progress)?;
-    let node = Node { kind, progress: progress.clone() };
+    let node = Node { kind, progress: progress.clone(), make: vouch.make.clone() };
     let mut node = StorageNode::new(r.name.clone(), place, node);
     node.show_time = Box::new(voice::time);
     Ok(node)
@@ -153,12 +167,12 @@ impl Remote for Node {
         let mut sink = Counted { inner: sink, progress: &progress, step: Step::Fetching };
         let done = each!(self, r => r.fetch(choose, have, &mut sink));
         progress.end();
-        done
+        done.map_err(|e| self.lost(e))
     }
 
     fn push(&mut self, updates: &[RefUpdate], atomic: bool, pack: &mut dyn PackSource) -> Result<Vec<RefStatus>> {
         let mut pack = CountedPack { inner: pack, progress: self.progress.clone() };
-        each!(self, r => r.push(updates, atomic, &mut pack))
+        each!(self, r => r.push(updates, atomic, &mut pack)).map_err(|e| self.lost(e))
     }
 
     fn create(&mut self) -> Result<()> {
@@ -219,6 +233,19 @@ impl PackSource for CountedPack<'_> {
 }
 
 impl Node {
+    /// An error of a folder, with what answers it if the repository is gone. A server's has it already.
+    fn lost(&self, e: Error) -> Error {
+        match (self.local(), &self.make) {
+            (Some(path), Some(make)) if e.kind() == Kind::Unreachable && is_lost(path) => e.remedy(&make.purpose, &make.command),
+            _ => e,
+        }
+    }
+
+    /// True if an error says that the repository is gone: a new one is its answer.
+    pub fn is_lost(&self, e: &Error) -> bool {
+        self.make.as_ref().is_some_and(|make| e.remedies().contains(make))
+    }
+
     /// One that is a server.
     #[cfg(feature = "ssh")]
     pub fn server(&mut self) -> Option<&mut crate::ssh::remote::SshRemote> {

@@ -8,12 +8,10 @@ use super::{nodes, sync, voice};
 use crate::agent::{exchange, round};
 use crate::config::{self, Config, Remote as Configured};
 use crate::error::{Error, Kind, Result};
+use crate::git::Remote;
 use crate::git::store::Expect;
-use crate::git::{RefStatus, RefUpdate, Remote};
-use crate::mirror::commit::{self, Says};
 use crate::mirror::history;
-use crate::mirror::packs::Packs;
-use crate::mirror::secure::{self, MAIN};
+use crate::mirror::secure::MAIN;
 use crate::state::{State, Table};
 use serde_json::json;
 
@@ -102,57 +100,59 @@ fn remove(mut v: Vault, name: &str) -> Result<u8> {
     Ok(0)
 }
 
-/// A node that went back, or shows something foreign, gets the present state again: as a commit that supersedes what
-/// it was last known to have, so that every device accepts it.
+/// A node that went back, lost its repository, or shows something foreign gets the present state again.
 fn heal(mut v: Vault, name: &str) -> Result<u8> {
     let mut node = v.node(name)?;
-    let refs = node.remote.refs()?;
-    let now = refs.get(MAIN).copied();
-    let Some(head) = round::head(&v.device)? else { return Err(sync::nothing_yet()) };
-    let seen = v.device.git.get_ref(&history::seen_ref(name))?;
-    let mut says = Says { summary: Some(format!("{name} was healed")), ..Says::default() };
-    says.supersedes = seen.filter(|s| *s != head);
-    if let Some(lost) = says.supersedes
-        && history::contains(&v.device, &head, &lost)?
-    {
-        says.supersedes = None; // Our head contains it: nothing has to be superseded.
-    }
-    let head = match says.supersedes {
-        None => head,
-        Some(_) => {
-            let tree = secure::tree_of(&v.device, &head)?;
-            let mut packs = Packs::new(&v.device.git);
-            let commit = commit::write_own(&mut v.device, &mut packs, tree, Some(head), says)?;
-            packs.finish()?;
-            secure::set_pending(&mut v.device, &commit)?;
-            v.device.state.commit()?;
-            secure::bring(&mut v.device)?;
-            commit
+    let mut made = false;
+    let healed = match round::heal(&mut v.device, &mut node) {
+        Err(e) if node.remote.is_lost(&e) => {
+            node.remote.create()?;
+            made = true;
+            round::heal(&mut v.device, &mut node)
         }
+        other => other,
     };
-    // What the node shows may be unknown here: then everything is sent.
-    let have: Vec<_> = now.into_iter().filter(|o| v.device.git.contains(o).unwrap_or(false)).collect();
-    let oids = v.device.git.closure(&[head], &have)?;
-    let mut pack = v.device.git.pack_source(oids)?;
-    let update = RefUpdate { name: MAIN.into(), old: now, new: Some(head) };
-    let sent = node.remote.push(&[update], false, &mut pack);
     v.device.settings.progress.end();
-    match sent?.first() {
-        Some(RefStatus::Ok) => {}
-        Some(RefStatus::Refused(text)) => {
-            return Err(Error::failed(format!(
-                "{name} ({}) refused to go forward: {}",
-                node.place,
-                crate::path::printable(text.as_bytes())
-            ))
-            .detail("a node that refuses forced updates has to be emptied by its owner first"));
-        }
-        None => return Err(Error::failed(format!("{name} did not answer"))),
-    }
-    exchange::remember(&v.device, name, &head)?;
+    let healed = healed?;
     let files = v.device.state.count(Table::Head)?.0;
-    println!("{name} has the present state again: {}", voice::files(files));
-    Ok(0)
+    let again =
+        if made { format!("{name} has a new repository, and the present state") } else { format!("{name} has the present state again") };
+    println!("{again}: {}", voice::files(files));
+    for line in found(&healed) {
+        println!("  {line}");
+    }
+    // What came from there goes to the share, and to the other nodes.
+    let mut nodes = v.nodes()?;
+    if let Some(same) = nodes.iter_mut().find(|n| n.name == name) {
+        *same = node; // It is connected.
+    }
+    let out = sync::round(&mut v, &mut nodes)?;
+    for p in &v.device.report.problems {
+        eprint!("{}", voice::problem(p));
+    }
+    let (own, others): (Vec<_>, Vec<_>) = out.nodes.into_iter().filter_map(|n| Some((n.name, n.error?))).partition(|(n, _)| n == name);
+    others.iter().for_each(|(_, e)| voice::error(e));
+    match (own.into_iter().next(), &v.device.report.brake) {
+        (Some((_, e)), _) => Err(e),
+        (None, Some(b)) => Err(voice::brake(b, v.config.device.as_str())),
+        (None, None) => Ok(0),
+    }
+}
+
+/// What a person is told of a node that was healed, beside that it was.
+fn found(healed: &round::Healed) -> Vec<String> {
+    let mut out = Vec::new();
+    if healed.taken > 0 {
+        let by: Vec<&str> = healed.devices.iter().map(String::as_str).collect();
+        out.push(format!("{} that only it had ({}) came into the vault", voice::plural(healed.taken, "change"), by.join(", ")));
+    }
+    if healed.foreign {
+        out.push("what it showed was made by no device of this vault, and is gone there".into());
+    }
+    if healed.superseded {
+        out.push("what it had before is not on this device any more: all devices take the present state instead".into());
+    }
+    out
 }
 
 #[cfg(feature = "ssh")]

@@ -83,6 +83,7 @@ pub fn open(r: &Configured, places: &Places, vouch: &Vouch, progress: &Progress)
         idle_timeout: 120,
         host_key: vouch.host_key.clone(),
         trust: vouch.command.clone(),
+        make: vouch.make.clone(),
         pulse: Pulse::default(),
     };
     Ok((SshRemote::new(parsed, settings, Box::new(Terminal { progress: progress.clone() })), host))

@@ -166,7 +166,10 @@ impl SshRemote {
         let missing =
             text.contains("not a git repository") || text.contains("does not exist") || text.contains("not appear to be a git repository");
         let e = Error::new(Kind::Unreachable, format!("{host} can't use {path}: {text}"));
-        if missing { e.remedy("to make it there", "sharelock remote add --create NAME URL") } else { e }
+        match self.settings.make.as_ref().filter(|_| missing) {
+            Some(make) => e.remedy(&make.purpose, &make.command),
+            None => e,
+        }
     }
 
     /// Puts the key that the server shows on file, if it is the one with this fingerprint.
@@ -316,6 +319,7 @@ mod tests {
             idle_timeout: 1,
             host_key: None,
             trust: String::new(),
+            make: None,
             pulse: Pulse::default(),
         };
         let remote = SshRemote::new(Url::parse("ssh://me@127.0.0.1/r.git").unwrap(), settings, Box::new(Nobody));

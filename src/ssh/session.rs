@@ -4,7 +4,7 @@ use super::config::{self, HostConfig};
 use super::known_hosts::{self, KnownHosts};
 use super::url::Url;
 use super::{auth, hostkey, limit};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Remedy, Result};
 use crate::git::Pulse;
 use crate::path::printable;
 use ssh2::{BlockDirections, HostKeyType, MethodType, Session};
@@ -42,6 +42,8 @@ pub struct Settings {
     pub host_key: Option<String>,
     /// The command that answers for a host key, for remedies; a fingerprint completes it.
     pub trust: String,
+    /// What makes the repository if there is none.
+    pub make: Option<Remedy>,
     /// Where the server's signs of life are seen.
     pub pulse: Pulse,
 }

@@ -71,6 +71,7 @@ pub fn settings(home: &Home) -> Settings {
         idle_timeout: LIMIT,
         host_key: None,
         trust: "sharelock remote trust origin".into(),
+        make: None,
         pulse: Default::default(),
     }
 }

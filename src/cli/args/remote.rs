@@ -60,7 +60,7 @@ pub struct RemoteList {
     pub json: bool,
 }
 
-/// store the present state on a node that went back
+/// store the present state on a node that went back, or lost its repository
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "heal", example = "sharelock remote heal origin")]
 pub struct RemoteHeal {
