@@ -170,7 +170,7 @@ impl World {
     }
 
     /// Two users move two directories, each into the other's, before they hear of each other: a cycle.
-    pub(super) fn into_each_other(&self, i: usize) {
+    pub(super) fn move_into_each_other(&self, i: usize) {
         let j = self.other(i);
         if self.trace {
             eprintln!("  users {} and {}: d and e into each other", NAMES[i], NAMES[j]);

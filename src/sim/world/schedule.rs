@@ -150,7 +150,7 @@ impl World {
                 self.lose_database(i);
             }
             100..=105 => self.swaps_in_turn(i),
-            106 => self.into_each_other(i),
+            106 => self.move_into_each_other(i),
             _ => self.user_acts(i),
         }
     }
