@@ -1,14 +1,12 @@
-//! `log`, `restore`, `undo`.
+//! `log` and `undo`, and what they share with `restore`.
 
-use super::args::{Log, Restore};
+use super::args::Log;
 use super::names::{is_below, share_path};
 use super::nodes::Node as Remote;
 use super::open::{RealDevice, Vault};
 use super::{sync, voice};
 use crate::agent::round::{self, StorageNode};
-use crate::clock::date::Date;
-use crate::clock::system::System;
-use crate::clock::{Clock, Time};
+use crate::clock::Time;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::{Id, Oid};
@@ -16,33 +14,38 @@ use crate::mirror::commit::Commit;
 use crate::mirror::overlay::Rows;
 use crate::mirror::restore::restore_version;
 use crate::mirror::versions::{self, Change, How};
-use crate::mirror::{Made, content, scan};
+use crate::mirror::{Made, scan};
 use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
 use crate::tree::{Node, Version, conflict};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::io::Write;
 
 /// One version of a file, numbered from the oldest.
-struct Numbered {
-    n: usize,
-    time: Time,
-    device: String,
-    change: Change,
-    version: Version,
+pub struct Numbered {
+    /// Its number; a deletion has that of the version that it took away.
+    pub n: usize,
+    /// When.
+    pub time: Time,
+    /// The device that made it.
+    pub device: String,
+    /// What happened.
+    pub change: Change,
+    /// The version after it (before it, if deleted).
+    pub version: Version,
 }
 
 fn device_of(c: &Commit) -> String {
     c.details.device_name.as_ref().map_or("several".into(), |n| n.as_str().to_string())
 }
 
-fn head(v: &Vault) -> Result<Oid> {
+/// Our head, which a history needs.
+pub fn head(v: &Vault) -> Result<Oid> {
     round::head(&v.device)?.ok_or_else(sync::nothing_yet)
 }
 
 /// All versions of the file that has, or last had, this path; over renames; newest first.
-fn of_file(d: &RealDevice, head: &Oid, path: &RelPath) -> Result<Vec<Numbered>> {
+pub fn of_file(d: &RealDevice, head: &Oid, path: &RelPath) -> Result<Vec<Numbered>> {
     let mut id: Option<Id> = scan::row_at(&d.state, Table::Head, path)?.and_then(|r| r.here().and_then(Node::file).map(|v| v.id));
     let mut out = Vec::new();
     for (oid, c) in versions::commits(d, head)? {
@@ -159,7 +162,7 @@ fn recent_below(v: &Vault, head: &Oid, dir: &RelPath, as_json: bool) -> Result<u
 }
 
 /// Every file that was deleted and is not back: path to the deletion.
-fn all_deleted(v: &Vault, head: &Oid) -> Result<BTreeMap<RelPath, (Time, String, Change)>> {
+pub fn all_deleted(v: &Vault, head: &Oid) -> Result<BTreeMap<RelPath, (Time, String, Change)>> {
     let mut out = BTreeMap::new();
     for (oid, c) in versions::commits(&v.device, head)? {
         for change in versions::changes(&v.device, &oid, &c)? {
@@ -195,106 +198,8 @@ fn deleted(v: &Vault, head: &Oid, as_json: bool) -> Result<u8> {
     Ok(0)
 }
 
-/// Brings a version back. Nothing is overwritten that is not in the history.
-pub fn restore(mut v: Vault, a: &Restore) -> Result<u8> {
-    let head = head(&v)?;
-    let path = share_path(&v, &a.path)?;
-    let there = scan::row_at(&v.device.state, Table::Head, &path)?;
-    if there.is_none() && a.at.is_none() {
-        return restore_deleted(v, &head, &path, a.dry_run);
-    }
-    let all = of_file(&v.device, &head, &path)?;
-    let kept: Vec<&Numbered> = all.iter().filter(|o| o.change.how != How::Deleted).collect();
-    let missing = || {
-        Error::new(Kind::Failed, format!("{path} has no such version"))
-            .detail(format!("{path} was not changed"))
-            .remedy("its versions", format!("sharelock log {}", voice::shell(&path)))
-    };
-    let wanted = match a.at.as_deref() {
-        None => kept.get(1).copied(),
-        Some(at) => find(&kept, at),
-    }
-    .ok_or_else(missing)?;
-    let version = wanted.version.clone();
-    let (at, size) = (voice::time(wanted.time), voice::size(version.size));
-    if a.dry_run {
-        println!("{path} would be the version of {at} again ({size})");
-        return Ok(0);
-    }
-    if let Some(to) = &a.to {
-        let to = std::path::absolute(to)?;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| Error::from(e).at(to.display()))?;
-        content::plaintext(&v.device.git, &v.device.keys, &version, &mut |b| Ok(file.write_all(b)?))?;
-        file.sync_all()?;
-        println!("{} is {path} as of {at} ({size})", to.display());
-        return Ok(0);
-    }
-    let number = kept.first().map(|o| o.n);
-    restore_version(&mut v.device, &path, &version)?;
-    println!("{path} is the version of {at} again ({size})");
-    if let Some(n) = number.filter(|_| there.is_some()) {
-        println!("the version that was there is number {n} in the log");
-    }
-    let mut nodes = v.nodes()?;
-    after(v, &mut nodes)
-}
-
-/// A number of the log, a time, or a commit.
-fn find<'n>(all: &[&'n Numbered], at: &str) -> Option<&'n Numbered> {
-    if let Ok(n) = at.parse::<usize>()
-        && at.len() < 7
-    {
-        return all.iter().copied().find(|o| o.n == n);
-    }
-    if let Some(t) = parse_time(at) {
-        return all.iter().copied().find(|o| o.time.s < t + 60);
-    }
-    let at = at.to_ascii_lowercase();
-    (at.len() >= 6).then(|| all.iter().copied().find(|o| o.change.commit.to_string().starts_with(&at)))?
-}
-
-/// `2026-03-01` or `2026-03-01 14:05`, local time, as seconds.
-fn parse_time(text: &str) -> Option<i64> {
-    let (date, clock) = text.split_once([' ', 'T']).unwrap_or((text, "23:59"));
-    let mut d = date.split('-');
-    let (year, month, day) = (d.next()?.parse().ok()?, d.next()?.parse().ok()?, d.next()?.parse().ok()?);
-    let (hour, minute) = clock.split_once(':')?;
-    let (hour, minute) = (hour.parse().ok()?, minute.get(..2)?.parse().ok()?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 {
-        return None;
-    }
-    let s = Date { year, month, day, hour, minute, second: 0 }.seconds();
-    Some(s - i64::from(System.offset_minutes(Time { s, ns: 0 })) * 60)
-}
-
-fn restore_deleted(mut v: Vault, head: &Oid, path: &RelPath, dry_run: bool) -> Result<u8> {
-    let all = all_deleted(&v, head)?;
-    let wanted: Vec<_> = all.into_iter().filter(|(p, _)| p == path || is_below(p, path)).collect();
-    let Some((_, (time, device, _))) = wanted.first() else {
-        return Err(Error::new(Kind::Failed, format!("{path} was never in the vault, or is still there"))
-            .remedy("what was deleted", "sharelock log --deleted"));
-    };
-    let (time, device) = (*time, device.clone());
-    let (mut n, mut bytes) = (0, 0);
-    for (p, (_, _, change)) in &wanted {
-        let Some(version) = versions::version(&v.device, &change.item)? else { continue };
-        n += 1;
-        bytes += version.size;
-        if !dry_run {
-            restore_version(&mut v.device, p, &version)?;
-        }
-    }
-    let verb = if dry_run { "would be" } else { "is" };
-    println!("{path}, deleted on {device} {}, {verb} back: {}, {}", voice::ago(time), voice::files(n), voice::size(bytes));
-    if dry_run {
-        return Ok(0);
-    }
-    let mut nodes = v.nodes()?;
-    after(v, &mut nodes)
-}
-
 /// Sends what was brought back.
-fn after(mut v: Vault, nodes: &mut [StorageNode<Remote>]) -> Result<u8> {
+pub fn after(mut v: Vault, nodes: &mut [StorageNode<Remote>]) -> Result<u8> {
     let out = sync::round(&mut v, nodes)?;
     for n in out.nodes {
         if let Some(e) = n.error {
@@ -364,23 +269,4 @@ fn bring_back(d: &mut RealDevice, path: &RelPath, version: &Version, seen: Optio
     }
     restore_version(d, path, version)?;
     Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_a_day_and_perhaps_a_time_of_day() {
-        let at = |text: &str| parse_time(text).map(|s| Date::local(Time { s, ns: 0 }, &System));
-        let date = |hour, minute| Some(Date { year: 2026, month: 3, day: 1, hour, minute, second: 0 });
-        assert_eq!((at("2026-03-01"), at("2026-03-01 14:05"), at("2026-03-01T00:00:59")), (date(23, 59), date(14, 5), date(0, 0)));
-        for no in ["2026-03", "2026-13-01", "2026-00-01", "2026-03-32", "1969-12-31", "10000-01-01", "2026-03-01 1405", "2026-03-01 24:00"]
-        {
-            assert_eq!(at(no), None, "{no}");
-        }
-        for no in ["2026-03-01 12:60", "2026-03-01 12:5", "2026-03-01 -1:00", "2026-03-01 9999999999999999:00", "abcdef", ""] {
-            assert_eq!(at(no), None, "{no}");
-        }
-    }
 }

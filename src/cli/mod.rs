@@ -34,6 +34,7 @@ mod progress;
 pub mod reference;
 mod remotes;
 mod report;
+mod restore;
 mod run;
 mod secret;
 #[cfg(feature = "ssh")]
@@ -44,6 +45,7 @@ mod status;
 mod sync;
 mod verify;
 pub mod voice;
+mod when;
 
 use crate::error::{Error, Kind, Result};
 use argh::FromArgs;
@@ -143,7 +145,7 @@ fn run(a: Args) -> Result<u8> {
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Report(v) => report::run(places, &secrets, &v),
         Verb::Log(v) => history::log(open(places)?, &v),
-        Verb::Restore(v) => history::restore(open(places)?, &v),
+        Verb::Restore(v) => restore::run(open(places)?, &v),
         Verb::Undo(_) => history::undo(open(places)?),
         Verb::Verify(v) => verify::run(open(places)?, &v),
         Verb::Passwd(v) => keys::passwd(places, &secrets, &v),

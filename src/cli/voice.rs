@@ -10,7 +10,8 @@ pub use crate::units::{count, files, plural, size};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// Months as [`time`] shows them.
+pub const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Prints; that nobody reads is no error.
 pub fn say(out: &mut dyn std::io::Write, words: std::fmt::Arguments<'_>) {

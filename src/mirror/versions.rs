@@ -89,6 +89,35 @@ fn dirs<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, tree: &
     Ok(files(d, tree, &BTreeMap::new())?.1)
 }
 
+/// The files at or below a path of a sealed tree, by path; none if nothing is there.
+pub fn below<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, tree: &Oid, path: &RelPath) -> Result<Vec<(RelPath, Item)>> {
+    let (mut at, mut dir, mut tree) = (RelPath::root(), Id::ROOT, *tree);
+    for name in path.names() {
+        at = at.join(&name);
+        let Some(item) = sealed::list(&d.git, &d.keys, &dir, &tree)?.into_iter().find(|i| i.name.as_ref() == Some(&name)) else {
+            return Ok(Vec::new());
+        };
+        if item.kind != EntryKind::Dir {
+            return Ok(if at == *path { vec![(at, item)] } else { Vec::new() });
+        }
+        (dir, tree) = (item.id, item.oid);
+    }
+    let mut out = Vec::new();
+    let mut todo = vec![(at, dir, tree)];
+    while let Some((path, dir, tree)) = todo.pop() {
+        for item in sealed::list(&d.git, &d.keys, &dir, &tree)? {
+            let Some(name) = &item.name else { continue };
+            let path = path.join(name);
+            match item.kind {
+                EntryKind::Dir => todo.push((path, item.id, item.oid)),
+                _ => out.push((path, item)),
+            }
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(out)
+}
+
 /// What a commit changed against its parent. A merge changed nothing by itself.
 pub fn changes<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, oid: &Oid, c: &Commit) -> Result<Vec<Change>> {
     let before = match c.parents[..] {

@@ -24,7 +24,7 @@ pub struct Restore {
     /// a file or folder of the share
     #[argh(positional, arg_name = "path")]
     pub path: String,
-    /// a number from `log`, a time (2026-03-01 14:05), or a commit
+    /// a number from `log`, a time (yesterday, 2 hours ago, 2026-03-01 14:05), or a commit
     #[argh(option, arg_name = "version")]
     pub at: Option<String>,
     /// write it to this file instead
