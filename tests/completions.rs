@@ -104,7 +104,7 @@ fn bash_offers() {
     for (line, want) in [
         ("sharelock re", "resume\nremote\nrestore\nresolve\n"),
         ("sharelock remote heal ", "origin\nusb\n"),
-        ("sharelock status --json --", "--help\n--files\n--watch\n--check\n"),
+        ("sharelock status --json --", "--help\n--files\n--watch\n--check\n--all\n"),
         ("sharelock log notes/", "notes/it's @ odd: one\nnotes/my file.txt\nnotes/other\n"),
         // The editor's word begins behind the @ that nothing quotes.
         ("sharelock log notes/it\\'s\\ @", " odd: one\n"),

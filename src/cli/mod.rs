@@ -137,6 +137,13 @@ fn run(a: Args) -> Result<u8> {
         Verb::Pause(v) => run::pause(&places, &v),
         Verb::Resume(_) => run::resume(&places),
         Verb::Wait(v) => run::wait(&places, &v),
+        Verb::Status(v) if v.all => {
+            if a.config.is_some() || a.vault.is_some() {
+                return Err(Error::new(Kind::Usage, "--all shows every vault: leave --vault and --config out")
+                    .remedy("do", "sharelock status --all"));
+            }
+            status::all::run(&v)
+        }
         Verb::Status(v) => status::run(&places, &v),
         Verb::Remote(v) => remotes::run(places, &secrets, v.verb),
         Verb::Ignored(v) => ignored::run(&places, &v),

@@ -18,6 +18,8 @@ pub struct Lock {
 /// All places of one vault.
 #[derive(Clone, Debug)]
 pub struct Places {
+    /// The vault's name (`--vault`).
+    pub vault: String,
     /// The user's home.
     pub home: PathBuf,
     /// `config.toml`.
@@ -55,6 +57,7 @@ impl Places {
             state_dir = state_dir.join("vaults").join(vault);
         }
         let mut places = Places {
+            vault: vault.unwrap_or("default").to_string(),
             config: config_dir.join("config.toml"),
             leaving: config_dir.join("config.toml.leaving"),
             key: config_dir.join("vault.key"),

@@ -1,5 +1,6 @@
 //! `status`: in sync or not, from the state alone: without a password, and while another sharelock is at work.
 
+pub mod all;
 mod json;
 mod text;
 mod watch;

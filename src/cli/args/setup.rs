@@ -98,6 +98,9 @@ pub struct Status {
     /// exit 0 in sync, 3 a decision waits, 5 no storage node answers, 1 otherwise
     #[argh(switch)]
     pub check: bool,
+    /// every vault of yours on this device, one after the other
+    #[argh(switch)]
+    pub all: bool,
 }
 
 /// what is wrong, and the command that mends it

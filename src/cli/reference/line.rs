@@ -153,7 +153,7 @@ mod tests {
             ("remote heal origin ", "--help"),
             ("remote trust origin ", "Anything"),
             ("remote add --create usb ", "Folder"),
-            ("status --json --", "--help --files --watch --check"),
+            ("status --json --", "--help --files --watch --check --all"),
             ("resolve --keep ", "Word(\"current|copy|both\")"),
             ("resolve --keep both ", "Conflict"),
             ("restore x --at 3 --dry", "--dry-run"),
