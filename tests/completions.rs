@@ -102,7 +102,7 @@ fn bash_offers() {
         shell(&h, "bash", &["--norc", "-c", script, "bash", line])
     };
     for (line, want) in [
-        ("sharelock re", "resume\nremote\nrestore\nresolve\n"),
+        ("sharelock re", "resume\nremote\nreport\nrestore\nresolve\n"),
         ("sharelock remote heal ", "origin\nusb\n"),
         ("sharelock status --json --", "--help\n--files\n--watch\n--check\n--all\n"),
         ("sharelock log notes/", "notes/it's @ odd: one\nnotes/my file.txt\nnotes/other\n"),

@@ -114,7 +114,7 @@ fn told_problems(told: &Value) -> Vec<Problem> {
         .collect();
     for n in list(&told["remotes"]) {
         let (Some(name), Some(error)) = (word(&n["name"]), word(&n["error"])) else { continue };
-        out.push(Problem { path: Some(name), what: error, command: Some("sharelock doctor".into()) });
+        out.push(Problem { path: None, what: format!("storage node {name}: {error}"), command: Some("sharelock doctor".into()) });
     }
     out.extend(list(&told["not_in_sync"]).filter(|w| w["what"] == "conflict").map(|w| Problem {
         path: word(&w["path"]),
@@ -181,7 +181,7 @@ fn storage(d: &RealDevice, config: &Config, places: &Places, growth: &Growth, to
             Some(t) => format!("last heard {t}"),
             None => "never heard".into(),
         });
-        lines.extend(word(&heard["error"]).map(|e| format!("does not answer, or was refused: {e}")));
+        lines.extend(word(&heard["error"]));
         lines.push(match heard["files_behind"].as_u64().unwrap_or(0) {
             0 if seen.is_some() => "has everything".into(),
             0 => "has nothing yet".into(),

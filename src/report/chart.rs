@@ -17,19 +17,25 @@ fn part(n: u64, whole: u64, of: i64) -> i64 {
 /// A row for each, with a bar.
 pub fn bars(out: &mut Html, all: &[Taken]) {
     let most = all.iter().map(|t| t.bytes).max().unwrap_or(0);
-    out.raw("<table class=\"bars\">\n");
+    out.raw("<ul class=\"bars\">\n");
     for t in all {
-        out.raw("<tr><th scope=\"row\">").name(&t.name).raw("</th><td class=\"size\">").text(&units::size(t.bytes));
-        out.raw("</td><td class=\"what\">").text(&t.what).raw("</td></tr>\n<tr class=\"bar\"><td colspan=\"3\">");
-        out.raw("<svg viewBox=\"0 0 1000 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"back\" width=\"1000\" height=\"8\"/>");
-        out.raw("<rect class=\"fore\" width=\"").number(part(t.bytes, most, WIDTH)).raw("\" height=\"8\"/></svg></td></tr>\n");
+        out.raw("<li><span class=\"who\">").name(&t.name).raw("</span> <span class=\"size\">").text(&units::size(t.bytes));
+        out.raw("</span> <span class=\"what\">").text(&t.what).raw("</span>");
+        out.raw("<svg viewBox=\"0 0 1000 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+        out.raw("<rect class=\"back\" width=\"1000\" height=\"8\"/><rect class=\"fore\" width=\"");
+        out.number(part(t.bytes, most, WIDTH)).raw("\" height=\"8\"/></svg></li>\n");
     }
-    out.raw("</table>\n");
+    out.raw("</ul>\n");
 }
 
 /// How much a node had been given by when. All nodes have the same scales, so that they can be compared.
 pub fn given(out: &mut Html, n: &Node, first: i64, today: i64, most: u64) {
     let Some((_, last)) = n.given.last() else { return };
+    if first >= today {
+        // One day is no curve.
+        out.raw("<p class=\"scale\"><span>").text(&format!("{}: {}", super::days::iso(today), units::size(*last))).raw("</span></p>\n");
+        return;
+    }
     let x = |day: i64| part((day - first).max(0) as u64, (today - first).max(1) as u64, WIDTH).min(WIDTH);
     let y = |bytes: u64| HEIGHT - part(bytes, most, HEIGHT - 4);
     out.raw("<svg class=\"chart\" role=\"img\" viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\"><title>");
@@ -90,8 +96,7 @@ mod tests {
         let text = draw(vec![(100, 50), (110, 100)], 100, 120, 100);
         assert!(text.contains("class=\"line\" d=\"M0 100 L0 100 L0 52 L500 52 L500 4 L1000 4\""), "{text}");
         assert_eq!(draw(vec![], 0, 0, 0), "");
-        let text = draw(vec![(7, 1)], 7, 7, 1);
-        assert!(text.contains("d=\"M0 100 L0 100 L0 4 L1000 4\""), "the first day: {text}");
+        assert_eq!(draw(vec![(7, 1)], 7, 7, 1), "<p class=\"scale\"><span>1970-01-08: 1 B</span></p>\n", "the first day");
         let many: Vec<(i64, u64)> = (0..100_000).map(|n| (n, n as u64)).collect();
         assert!(thinned(&many).count() <= 1001 && thinned(&many).last() == many.last());
         assert!(draw(many, 0, 99_999, 99_999).len() < 60_000);

@@ -28,7 +28,7 @@ pub fn page(r: &Report) -> String {
     for (n, line) in r.standing.iter().enumerate() {
         out.raw(if n > 0 { "<br/>" } else { "" }).text(line);
     }
-    out.raw("</p>\n</header>\n");
+    out.raw("</p>\n<p class=\"note\">as of ").text(&r.made).raw("</p>\n</header>\n");
     problems(&mut out, &r.problems);
     devices(&mut out, r);
     nodes(&mut out, r);
@@ -38,7 +38,7 @@ pub fn page(r: &Report) -> String {
         out.raw("<h3>largest in ").name(&r.share).raw("</h3>\n");
         chart::bars(&mut out, &r.largest);
     }
-    out.raw("</section>\n<footer><p>made ").text(&r.made).raw(" by sharelock ").text(&r.version);
+    out.raw("</section>\n<footer><p>made by sharelock ").text(&r.version);
     out.raw(". names of your files stand in it, so only you can read the file. it loads nothing, and tells nobody.</p></footer>\n");
     out.raw("</main>\n</body>\n</html>\n");
     out.finish()
@@ -78,9 +78,7 @@ fn devices(out: &mut Html, r: &Report) {
     out.raw("<section>\n<h2>devices</h2>\n");
     for d in r.devices.iter().take(SHOWN) {
         out.raw("<article>\n<h3>").name(&d.name).raw("</h3>\n");
-        for line in &d.lines {
-            out.raw("<p>").text(line).raw("</p>\n");
-        }
+        out.raw("<p>").text(&d.lines.join("; ")).raw("</p>\n");
         days::year(out, d, r.today);
         out.raw("</article>\n");
     }
@@ -107,9 +105,7 @@ fn nodes(out: &mut Html, r: &Report) {
     let most = r.nodes.iter().filter_map(|n| n.given.last()).map(|(_, bytes)| *bytes).max().unwrap_or(0);
     for n in &r.nodes {
         out.raw("<article>\n<h3>").name(&n.name).raw(" <small>").name(&n.place).raw("</small></h3>\n");
-        for line in &n.lines {
-            out.raw("<p>").text(line).raw("</p>\n");
-        }
+        out.raw("<p>").text(&n.lines.join("; ")).raw("</p>\n");
         chart::given(out, n, first, r.today, most);
         out.raw("</article>\n");
     }

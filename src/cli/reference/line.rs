@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn what_follows() {
         for (line, want) in [
-            ("re", "resume remote restore resolve"),
+            ("re", "resume remote report restore resolve"),
             ("--vault work sta", "status"),
             ("--vault sta", "Vault"),
             ("--", "--help --config --vault --password-file --version"),
