@@ -98,7 +98,7 @@ fn the_tour() {
     conflicts_and_versions(&mut t, &a, &b);
     the_brake(&mut t, &a);
 
-    assert!(t.ok(&a, "sharelock report", &[]).starts_with("~/.local/state/sharelock/report.html tells how ~/share does; "));
+    assert!(t.ok(&a, "sharelock report", &[]).starts_with("~/.local/state/sharelock/report.html tells how ~/share does\n"));
     assert_eq!(t.ok(&a, "sharelock ignored", &[]), "all of ~/share is followed\n");
     t.ok(&a, "sharelock ignored PATH", &[("PATH", "folder")]);
     t.ok(&a, "sharelock du", &[]);

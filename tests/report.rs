@@ -65,7 +65,7 @@ print(repr(''.join(t for e in root.iter() if e.tag != 'style' for t in [e.text o
 fn a_page_with_hostile_names() {
     let (a, b) = vault();
     let out = a.ok(["report"]);
-    assert!(out.starts_with("~/.local/state/sharelock/report.html tells how ~/share does; "), "{out}");
+    assert!(out.starts_with("~/.local/state/sharelock/report.html tells how ~/share does\n"), "{out}");
     let page = a.path(".local/state/sharelock/report.html");
     assert_eq!(std::fs::metadata(&page).unwrap().permissions().mode() & 0o777, 0o600);
     let html = std::fs::read_to_string(&page).unwrap();

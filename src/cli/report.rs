@@ -60,8 +60,10 @@ pub fn run(places: Places, secrets: &Secrets, a: &args::Report) -> Result<u8> {
     };
     let short = v.places.short(&out);
     save(&out, page(&report).as_bytes())?;
-    println!("{short} tells how {} does; names of your files stand in it, only you can read it", report.share);
-    println!("to look at it: xdg-open {}", shell_word(&out.display().to_string()));
+    println!("{short} tells how {} does", report.share);
+    println!("  names of your files stand in it: only you can read it, and it loads nothing");
+    let open = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    println!("  to look at it: {open} {}", shell_word(&out.display().to_string()));
     Ok(0)
 }
 
