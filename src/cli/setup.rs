@@ -280,7 +280,7 @@ fn first_sync(mut v: Vault, nodes: &mut [StorageNode<Node>], done: impl FnOnce(&
     for p in &v.device.report.problems {
         eprint!("{}", voice::problem(p));
     }
-    let mut failed = v.device.report.full.as_ref().map(|f| voice::full(f, &v.places, &v.config.share));
+    let mut failed = sync::full(&v.device.report, &v.places, &v.config);
     for n in out.nodes {
         failed = n.error.or(failed);
     }

@@ -8,6 +8,7 @@ use crate::agent::control::{error_from, error_json};
 use crate::agent::round::{self, Outcome, StorageNode};
 use crate::agent::{memo, told};
 use crate::clock::{Clock, system::System};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::{Problem, Report};
@@ -36,7 +37,7 @@ pub fn sync(mut v: Vault) -> Result<u8> {
     }
     let (files, _, bytes) = v.device.state.count(Table::Head)?;
     let left = Left { named: v.device.report.problems.iter().any(|p| !p.note), again: v.device.report.again };
-    let full = v.device.report.full.as_ref().map(|f| voice::full(f, &v.places, &v.config.share));
+    let full = full(&v.device.report, &v.places, &v.config);
     let errors = full.into_iter().chain(out.nodes.into_iter().filter_map(|n| n.error)).collect();
     conclude(errors, left, (files, bytes), v.config.remotes.len(), started)
 }
@@ -125,9 +126,11 @@ pub fn report_json(report: &Report, device: &str, places: &Places) -> Value {
         note: p.note,
     };
     let stopped = report.brake.as_ref().map(|b| voice::brake(b, device));
-    let (mut full, mut waits) = (None, Vec::new());
-    if let Some(f) = &report.full {
-        full = open::config(places).ok().map(|config| voice::full(f, places, &config.share));
+    let (mut error, mut waits) = (None, Vec::new());
+    if report.full.is_some() || report.full_secure.is_some() {
+        error = open::config(places).ok().and_then(|config| full(report, places, &config));
+    }
+    for f in report.full.iter().chain(&report.full_secure) {
         let no_space = "no space left on this disk";
         waits.extend(
             f.named
@@ -143,11 +146,17 @@ pub fn report_json(report: &Report, device: &str, places: &Places) -> Value {
         problems: report.problems.iter().map(problem).collect(),
         brake: stopped.as_ref().map(voice::error_text),
         stopped: stopped.as_ref().map(error_json),
-        full: full.as_ref().map(error_json),
+        full: error.as_ref().map(error_json),
         waits,
         again: report.again,
     }
     .json()
+}
+
+/// What has no room, in the share or else in secure, as an error.
+pub fn full(report: &Report, places: &Places, config: &Config) -> Option<Error> {
+    let of_share = report.full.as_ref().map(|f| voice::full(f, places, &config.share));
+    of_share.or_else(|| report.full_secure.as_ref().map(|f| voice::full(f, places, &config.secure)))
 }
 
 /// Paths of head that have a conflict copy.

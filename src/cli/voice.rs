@@ -128,16 +128,16 @@ pub fn brake(b: &Brake, device: &str) -> Error {
 }
 
 /// A full disk as an error.
-pub fn full(f: &Full, places: &Places, share: &Path) -> Error {
+pub fn full(f: &Full, places: &Places, folder: &Path) -> Error {
     let (needs, free, kept) = (size(f.bytes), size(f.free), size(f.kept));
-    let on = mount_point(share).map_or(String::new(), |at| format!(" on {}", at.display()));
+    let on = mount_point(folder).map_or(String::new(), |at| format!(" on {}", at.display()));
     let mut names: Vec<String> = f.named.iter().take(2).map(|(path, bytes)| format!("{path} ({})", size(*bytes))).collect();
     let more = f.files.saturating_sub(names.len() as u64);
     if more > 0 {
         names.push(format!("{} more", count(more)));
     }
     let wait = if f.files == 1 { "waits" } else { "wait" };
-    Error::new(crate::error::Kind::Full, format!("{} needs {needs} more, {free} are free{on} ({kept} are kept)", places.short(share)))
+    Error::new(crate::error::Kind::Full, format!("{} needs {needs} more, {free} are free{on} ({kept} are kept)", places.short(folder)))
         .detail(format!("{} {wait}: {}", files(f.files), names.join(", ")))
         .detail("everything else, and deletions, go on; these follow when there is room")
         .remedy("to see what takes the space", "sharelock du")

@@ -150,11 +150,13 @@ pub struct Report {
     pub brake: Option<Brake>,
     /// What of the vault has no room here.
     pub full: Option<Full>,
+    /// What of the share has no room in secure.
+    pub full_secure: Option<Full>,
     /// True if something had to be left for another round (a file that keeps changing, a recheck that failed).
     pub again: bool,
 }
 
-/// Files that are not brought to the share, because its disk would be too full.
+/// Files that are not brought to the share, or not to secure, because its disk would be too full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Full {
     /// How many.

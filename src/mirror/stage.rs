@@ -6,6 +6,7 @@
 
 mod belt;
 mod large;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -47,7 +48,7 @@ enum Content {
 /// Seals everything in `Scan` that is not sealed yet. After it every file in `Scan` has its content MAC, and its object
 /// unless an equal one stands in head.
 pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, packs: &mut Packs<F>) -> Result<()> {
-    let mut buffers = Buffers::default();
+    let (mut buffers, mut room) = (Buffers::default(), room::Room::default());
     let mut dir: Option<(Id, F::Dir, RelPath)> = None;
     let mut rows = Rows::of(Table::Scan);
     d.settings.progress.expect(Step::Encrypting, || d.state.count(Table::Scan).map(|(files, _, bytes)| (files, bytes)))?;
@@ -72,6 +73,10 @@ pub fn seal_changes<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S
         };
         let on_disk = scan::shown_name(&row).clone();
         let (at, path) = (at.clone(), path.join(&row.place.name));
+        if !room.takes(d, &path, v.size)? {
+            scan::hold(&mut d.state, &row.place)?;
+            continue;
+        }
         match read_and_seal(d, packs, &mut buffers, &at, &on_disk, v, seen).map_err(|e| e.at(&path))? {
             Content::Sealed(v, seen) | Content::Same(v, seen) => {
                 d.state.put(Table::Scan, &Row { node: RowNode::Here(Node::File(v)), seen: Some(seen), place: row.place })?

@@ -185,7 +185,12 @@ impl Db {
 /// What SQLite says, as our error.
 fn sql(e: rusqlite::Error) -> Error {
     match e.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::new(Kind::Full, "the state database can't be written").because(e),
+        Some(ErrorCode::DiskFull) => Error::new(Kind::Full, "the state database can't be written")
+            .because(e)
+            .detail("nothing is lost: when there is room, the next sync goes on"),
+        Some(ErrorCode::SystemIoFailure) => Error::failed("the state database can't be used")
+            .because(e)
+            .detail("a full disk looks like this, and a failing one. nothing is lost: the next sync goes on when that is mended"),
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged().because(e),
         Some(ErrorCode::DatabaseBusy) => Error::failed("the state database is in use by another sharelock").because(e),
         _ => Error::failed("the state database can't be used").because(e),
