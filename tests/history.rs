@@ -155,3 +155,65 @@ fn what_is_not_in_the_history_is_not_overwritten() {
     );
     assert_eq!((a.read("taxes/2024/form"), a.read("taxes/2024/more/letter")), ("written a moment ago\n".into(), "letter\n".into()));
 }
+
+/// As VOICE shows it: numbered over renames, with what head has of each.
+#[test]
+fn the_log_numbers_versions_and_names_the_copy() {
+    let (a, b) = two();
+    a.write("todo.txt", "new\n");
+    a.ok(["sync"]);
+    std::fs::rename(a.share("todo.txt"), a.share("notes/plan.txt")).unwrap();
+    a.ok(["sync"]);
+    a.write("notes/plan.txt", "changed\n");
+    a.ok(["sync"]);
+    b.ok(["sync"]);
+    a.write("notes/plan.txt", "of alpha, longer\n");
+    a.ok(["sync"]);
+    // Later than alpha's, by the clock of versions.
+    tick();
+    b.write("notes/plan.txt", "of beta, longer still\n");
+    b.ok(["sync"]);
+    a.ok(["sync"]);
+    assert_eq!(a.run(["conflicts"]).code, 3);
+    let shown = |h: &Home, path: &str| -> Vec<String> {
+        let text = h.ok(["log", path]);
+        // The times are of today.
+        text.lines()
+            .map(|l| l.split_whitespace().enumerate().filter(|(i, _)| *i != 2).map(|(_, w)| w).collect::<Vec<_>>().join(" "))
+            .collect()
+    };
+    let all = [
+        "5 today beta changed 22 B (now the conflict copy)",
+        "4 today alpha changed 17 B current",
+        "3 today alpha changed 8 B",
+        "2 today alpha renamed from todo.txt",
+        "1 today alpha new 4 B",
+    ];
+    for h in [&a, &b] {
+        assert_eq!(shown(h, "notes/plan.txt"), all);
+    }
+    let text = a.ok(["log", "notes/plan.txt"]);
+    assert!(text.lines().all(|l| l.len() <= 80 && &l[1..3] == "  "), "{text}");
+    assert_eq!(
+        versions(&a, "notes/plan.txt").iter().map(|v| v["now"].as_str()).collect::<Vec<_>>(),
+        [Some("copy"), Some("current"), None, None, None]
+    );
+    // The version before is that before the current one, and the copy stays what it is.
+    a.ok(["restore", "notes/plan.txt"]);
+    assert_eq!(a.read("notes/plan.txt"), "changed\n");
+    assert_eq!(shown(&a, "notes/plan.txt")[0], "6 today alpha changed 8 B current");
+    a.ok(["resolve", "notes/plan.txt", "--keep", "copy"]);
+    assert_eq!(a.read("notes/plan.txt"), "of beta, longer still\n");
+    let after = shown(&a, "notes/plan.txt");
+    assert_eq!(after[0], "- today alpha deleted 22 B (was a conflict copy)");
+    assert!(after[1].ends_with(" current") && !after[1..].iter().any(|l| l.contains("copy")), "{after:#?}");
+    // What was deleted is named, and its log goes on to the end.
+    std::fs::remove_file(a.share("notes/plan.txt")).unwrap();
+    a.ok(["sync"]);
+    let deleted = a.ok(["log", "--deleted"]);
+    assert!(deleted.contains("  alpha  notes/plan.txt\n") && deleted.contains("\nto bring one back: sharelock restore "), "{deleted}");
+    assert!(shown(&a, "notes/plan.txt")[0].starts_with("- today alpha deleted"));
+    a.ok(["restore", "notes/plan.txt"]);
+    assert_eq!(a.read("notes/plan.txt"), "of beta, longer still\n");
+    assert!(!a.ok(["log", "--deleted"]).contains("  notes/plan.txt"));
+}

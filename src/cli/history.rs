@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::id::{Id, Oid};
 use crate::mirror::commit::Commit;
-use crate::mirror::overlay::Rows;
+use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::restore::restore_version;
 use crate::mirror::versions::{self, Change, How};
 use crate::mirror::{Made, scan};
@@ -33,6 +33,29 @@ pub struct Numbered {
     pub change: Change,
     /// The version after it (before it, if deleted).
     pub version: Version,
+    /// What it is now.
+    pub now: Now,
+}
+
+/// What an old version is in the vault now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// A version of the past.
+    Past,
+    /// The file itself.
+    Current,
+    /// A conflict copy beside it.
+    Copy,
+}
+
+impl Now {
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Now::Past => None,
+            Now::Current => Some("current"),
+            Now::Copy => Some("copy"),
+        }
+    }
 }
 
 fn device_of(c: &Commit) -> String {
@@ -57,7 +80,7 @@ pub fn of_file(d: &RealDevice, head: &Oid, path: &RelPath) -> Result<Vec<Numbere
             if this {
                 id = Some(change.item.id);
                 if let Some(version) = versions::version(d, &change.item)? {
-                    out.push(Numbered { n: 0, time: c.details.time, device: device_of(&c), change, version });
+                    out.push(Numbered { n: 0, time: c.details.time, device: device_of(&c), change, version, now: Now::Past });
                 }
             }
         }
@@ -70,7 +93,30 @@ pub fn of_file(d: &RealDevice, head: &Oid, path: &RelPath) -> Result<Vec<Numbere
             n -= 1;
         }
     }
+    if let Some(id) = id {
+        mark(d, &id, path, &mut out)?;
+    }
     Ok(out)
+}
+
+/// Marks what head has of a file: a merge brings about copies, and is no device's change.
+fn mark(d: &RealDevice, id: &Id, path: &RelPath, all: &mut [Numbered]) -> Result<()> {
+    for row in d.state.by_id(Table::Head, *id)? {
+        let Some(version) = row.here().and_then(Node::file) else { continue };
+        let at = Overlay::HEAD.path(&d.state, &row.place)?;
+        let now = match conflict::parse(&row.place.name) {
+            Some(_) if at.as_ref() != Some(path) => Now::Copy,
+            _ => Now::Current,
+        };
+        let same = |o: &&mut Numbered| o.change.how != How::Deleted && o.now == Now::Past;
+        let mut kept = all.iter_mut().filter(same);
+        // The same content may have been there before: it is the newest of it. A merge may have sealed it anew.
+        let is = |x: &Version| x.oid == version.oid || (x.same_plaintext(version) == Some(true) && x.mtime == version.mtime);
+        if let Some(o) = kept.find(|o| is(&o.version)) {
+            o.now = now;
+        }
+    }
+    Ok(())
 }
 
 /// The versions of a file, or what changed lately.
@@ -91,27 +137,25 @@ pub fn log(v: Vault, a: &Log) -> Result<u8> {
     if a.json {
         let rows: Vec<_> = all
             .iter()
-            .map(|o| json!({"number": o.n, "time": voice::iso(o.time), "device": o.device, "path": o.change.path.to_string(), "what": word(&o.change.how), "size": o.version.size, "commit": o.change.commit.to_string()}))
+            .map(|o| json!({"number": o.n, "time": voice::iso(o.time), "device": o.device, "path": o.change.path.to_string(), "what": word(&o.change.how), "size": o.version.size, "now": o.now.word(), "commit": o.change.commit.to_string()}))
             .collect();
         println!("{:#}", json!(rows));
         return Ok(0);
     }
     let width = all.iter().map(|o| o.device.len()).max().unwrap_or(0);
     let digits = all.first().map_or(1, |o| o.n.to_string().len());
-    // The newest that is no copy: head has it, unless it was deleted.
-    let current = all.iter().position(|o| conflict::parse(&last(&o.change.path)).is_none());
-    for (i, o) in all.iter().enumerate() {
+    for o in &all {
         let number = if o.change.how == How::Deleted { "-".to_string() } else { o.n.to_string() };
         let mut line = format!("{number:<digits$}  {:<15}  {:<width$}   ", voice::time(o.time), o.device);
         match &o.change.how {
             How::Renamed(from) => line.push_str(&format!("renamed from {from}")),
             how => line.push_str(&format!("{:<7}   {}", word(how), voice::size(o.version.size))),
         }
-        if conflict::parse(&last(&o.change.path)).is_some() {
-            let still = scan::row_at(&v.device.state, Table::Head, &o.change.path)?.is_some();
-            line.push_str(if still { "   (now the conflict copy)" } else { "   (was a conflict copy)" });
-        } else if current == Some(i) && o.change.how != How::Deleted {
-            line.push_str("   current");
+        match o.now {
+            Now::Current => line.push_str("   current"),
+            Now::Copy => line.push_str("   (now the conflict copy)"),
+            Now::Past if conflict::parse(&last(&o.change.path)).is_some() => line.push_str("   (was a conflict copy)"),
+            Now::Past => {}
         }
         println!("{line}");
     }
@@ -223,7 +267,7 @@ pub fn undo(mut v: Vault) -> Result<u8> {
         let mut rows = Rows::of(Table::Anc);
         while let Some(row) = rows.next(&v.device.state)? {
             let Some(Node::File(version)) = row.here().cloned() else { continue };
-            let Some(path) = crate::mirror::overlay::Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
+            let Some(path) = Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
             if bring_back(&mut v.device, &path, &version, row.seen.as_ref())? {
                 n += 1;
             }

@@ -2,7 +2,7 @@
 //! the history, and nothing that was added since is taken away.
 
 use super::args::Restore;
-use super::history::{Numbered, after, all_deleted, head, of_file};
+use super::history::{Now, Numbered, after, all_deleted, head, of_file};
 use super::names::{is_below, share_path};
 use super::open::Vault;
 use super::{voice, when};
@@ -76,7 +76,8 @@ fn file(mut v: Vault, a: &Restore, path: &RelPath, at: Option<&At>, all: &[Numbe
     let kept: Vec<&Numbered> = all.iter().filter(|o| o.change.how != How::Deleted).collect();
     let wanted = match at {
         // What was deleted, else the version before.
-        None => kept.get(usize::from(there)).copied(),
+        None if !there => kept.first().copied(),
+        None => kept.iter().copied().skip_while(|o| o.now != Now::Current).skip(1).find(|o| o.now != Now::Copy),
         Some(At::Number(n)) => kept.iter().copied().find(|o| o.n == *n),
         Some(At::Time(t)) => kept.iter().copied().find(|o| o.time.s <= *t),
         Some(At::Commit(c)) => {
@@ -89,6 +90,7 @@ fn file(mut v: Vault, a: &Restore, path: &RelPath, at: Option<&At>, all: &[Numbe
             .detail(format!("{path} was not changed"))
             .remedy("its versions", format!("sharelock log {}", voice::shell(path)))
     })?;
+    let current = kept.iter().find(|o| o.now == Now::Current).or(kept.first()).map(|o| o.n);
     let version = wanted.version.clone();
     let (time, size) = (voice::time(wanted.time), voice::size(version.size));
     if let Some(to) = &a.to {
@@ -115,7 +117,7 @@ fn file(mut v: Vault, a: &Restore, path: &RelPath, at: Option<&At>, all: &[Numbe
     if a.dry_run {
         return Ok(0);
     }
-    if let Some(n) = kept.first().map(|o| o.n).filter(|_| there) {
+    if let Some(n) = current.filter(|_| there) {
         println!("the version that was there is number {n} in the log");
     }
     let mut nodes = v.nodes()?;
