@@ -7,6 +7,7 @@ use crate::agent::{exchange, round};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
 use crate::git::{Type, limit, object};
+use crate::id::Oid;
 use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::progress::Step;
 use crate::mirror::worktree::{self, Difference};
@@ -23,8 +24,9 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
 }
 
 fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
-    round::recover(&mut v.device)?;
     let head = round::head(&v.device)?.ok_or_else(sync::nothing_yet)?;
+    let fetched = if a.repair { history_again(v, &head)? } else { None };
+    round::recover(&mut v.device)?;
     let mut bad: Vec<(String, String)> = Vec::new();
     let mut files = 0u64;
     let mut rows = Rows::of(Table::Head);
@@ -78,6 +80,9 @@ fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
         }
     }
     v.device.settings.progress.end();
+    if let Some(node) = fetched.filter(|_| !a.json) {
+        println!("the history was damaged on this device, and is whole again, from {node}");
+    }
     if a.json {
         let rows: Vec<_> = bad.iter().map(|(p, w)| json!({"path": p, "what": w})).collect();
         println!("{:#}", json!({"files": files, "changes": commits, "repaired": repaired, "bad": rows}));
@@ -109,6 +114,28 @@ fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
         true => e,
         false => e.remedy("to make damaged files of ~/secure anew", "sharelock verify --repair"),
     })
+}
+
+/// Fetches the history anew where packs are damaged or objects are missing; gives the node that had all of it. Damaged
+/// packs go aside only once a node has given what they held.
+fn history_again(v: &Vault, head: &Oid) -> Result<Option<String>> {
+    let git = &v.device.git;
+    let damaged = git.damaged_packs()?;
+    let whole = || git.complete(head, &[]);
+    if damaged.is_empty() && whole().is_ok() {
+        return Ok(None);
+    }
+    let nodes = v.nodes()?;
+    damaged.iter().try_for_each(|pack| git.put_aside(pack))?;
+    for mut node in nodes {
+        match exchange::bring_head(git, &mut node, &[]) {
+            Ok(_) if whole().is_ok() => return Ok(Some(node.name)),
+            Ok(_) => {}
+            Err(e) => voice::error(&e),
+        }
+    }
+    damaged.iter().try_for_each(|pack| git.put_back(pack))?;
+    Ok(None)
 }
 
 /// Secure against head's tree, every content read.

@@ -3,6 +3,7 @@
 //! Nothing is mapped (32-bit machines cannot map large packs) and nothing is cached but fan-out tables: an object is
 //! found by one or two `pread`s.
 
+mod damage;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod far;
