@@ -20,6 +20,8 @@ fn set() -> Set {
     let node = a.path("node.git");
     a.init(&node.display().to_string());
     b.join(&node.display().to_string(), &a, "beta");
+    // Who joins says so: what alpha changes then comes after that.
+    a.ok(["sync"]);
     a.write("x.txt", "three\n");
     a.ok(["sync"]);
     b.ok(["sync"]);
