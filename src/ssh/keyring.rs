@@ -22,29 +22,26 @@ const LIMIT: u64 = 1 << 20;
 pub(super) fn remove(c: &Connection, is: impl Fn(&str) -> bool, keep: &[String]) -> Result<Vec<String>> {
     let refused = || Error::failed(format!("{} lets nobody write authorized_keys by ssh", c.host));
     let text = read(c).ok_or_else(refused)?;
-    let chosen: Vec<(usize, &str)> = lines(&text)
-        .filter(|(_, line)| key_and_comment(line).is_some_and(|(key, comment)| is(comment) && !keep.iter().any(|k| k == key)))
-        .collect();
-    if chosen.is_empty() {
-        return Ok(Vec::new());
+    let chosen = |line: &str| key_and_comment(line).is_some_and(|(key, comment)| is(comment) && !keep.iter().any(|k| k == key));
+    let out: Vec<String> = lines(&text).map(|(_, line)| line).filter(|line| chosen(line)).map(str::to_string).collect();
+    if out.is_empty() {
+        return Ok(out);
     }
-    let out: Vec<String> = chosen.iter().map(|(_, line)| (*line).to_string()).collect();
-    let gone = |text: &str| !lines(text).any(|(_, line)| out.iter().any(|o| o == line));
     let shell = format!(
         "exec sh -c 'umask 077; f=~/{FILE}; test ! -L $f || exit 1; grep -vxF -f - $f > $f.sharelock-tmp; \
          test $? -le 1 && mv $f.sharelock-tmp $f && echo {DONE}'"
     );
     let patterns = out.iter().map(|line| format!("{line}\n")).collect::<String>();
     by_command(c, &shell, patterns.as_bytes());
-    if read(c).is_some_and(|t| gone(&t)) {
-        return Ok(out);
-    }
-    for (at, _) in &chosen {
-        if !by_sftp(c, *at as u64) {
+    // What the shell has left of them may stand elsewhere now: a byte in the wrong place would lock out somebody else.
+    let left = read(c).ok_or_else(refused)?;
+    for (at, _) in lines(&left).filter(|(_, line)| chosen(line)) {
+        if !by_sftp(c, at as u64) {
             by_command(c, &format!("dd of={FILE} bs=1 seek={at} count=1 conv=notrunc"), b"#");
         }
     }
-    read(c).is_some_and(|t| gone(&t)).then_some(out).ok_or_else(refused)
+    let gone = read(c).is_some_and(|text| !lines(&text).any(|(_, line)| chosen(line)));
+    gone.then_some(out).ok_or_else(refused)
 }
 
 /// Lines with the places where they begin.
