@@ -238,6 +238,23 @@ pub fn head<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> 
     secure::oid_value(&d.state, key::HEAD)
 }
 
+/// Our head. A vault without a commit has nothing that anybody could ask for.
+pub fn present<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Oid> {
+    head(d)?.ok_or_else(|| Error::failed("there is nothing in this vault yet").remedy("do", "sharelock sync"))
+}
+
+/// Makes a commit over `head` that changes no file: what it says is what the other devices are to know. It is not sent yet.
+/// The device has recovered before.
+pub fn say<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, head: Oid, says: Says) -> Result<()> {
+    let tree = secure::tree_of(d, &head)?;
+    let mut packs = Packs::new(&d.git);
+    let commit = commit::write_own(d, &mut packs, tree, Some(head), says)?;
+    packs.finish()?;
+    secure::set_pending(d, &commit)?;
+    d.state.commit()?;
+    secure::bring(d)
+}
+
 /// Lets through what concerns one node only; anything else stops the round.
 fn per_node(e: Error) -> Result<Error> {
     match e.kind() {

@@ -14,9 +14,6 @@ use crate::id::{Id, Oid};
 use crate::mirror::behind::files_behind;
 use crate::mirror::commit::{self, Says};
 use crate::mirror::devices::{Seen, devices};
-use crate::mirror::packs::Packs;
-use crate::mirror::secure;
-use crate::state::State;
 use crate::tree::Writer;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -36,7 +33,7 @@ pub fn run(places: Places, secrets: &Secrets, verb: DeviceVerb) -> Result<u8> {
 
 /// The vault's devices that are on the list, and head.
 fn all(v: &Vault) -> Result<(BTreeMap<Id, Seen>, Oid)> {
-    let Some(head) = round::head(&v.device)? else { return Err(sync::nothing_yet()) };
+    let head = round::present(&v.device)?;
     let mut all = devices(&v.device.git, &v.device.keys, &v.device.vault, head, usize::MAX)?;
     all.retain(|id, d| !d.forgotten && *id != v.device.id);
     Ok((all, head))
@@ -78,6 +75,12 @@ fn list(v: &Vault, told: Option<&Told>, as_json: bool) -> Result<u8> {
     Ok(0)
 }
 
+fn say(v: &mut Vault, says: Says) -> Result<()> {
+    round::recover(&mut v.device)?;
+    let head = round::present(&v.device)?;
+    round::say(&mut v.device, head, says)
+}
+
 fn rename(mut v: Vault, new: &str) -> Result<u8> {
     let Some(writer) = Writer::new(new) else {
         return Err(Error::new(Kind::Usage, format!("{new:?} cannot be a device's name: 1 to 32 bytes without spaces, /, ( and )")));
@@ -101,23 +104,9 @@ fn rename(mut v: Vault, new: &str) -> Result<u8> {
     }
     places::write_private(&v.places.config, text.as_bytes())?;
     (v.config.device, v.device.name) = (writer.clone(), writer);
-    announce(&mut v, Says { summary: Some(format!("{old} is called {new} now")), ..Says::default() })?;
+    say(&mut v, Says { summary: Some(format!("{old} is called {new} now")), ..Says::default() })?;
     println!("this device is called {new} now; what it wrote as {old} stays {old}'s");
     Ok(send(&mut v))
-}
-
-/// A commit that changes no file: what it says is what the other devices are to know.
-fn announce(v: &mut Vault, says: Says) -> Result<()> {
-    let d = &mut v.device;
-    round::recover(d)?;
-    let Some(head) = round::head(d)? else { return Err(sync::nothing_yet()) };
-    let tree = secure::tree_of(d, &head)?;
-    let mut packs = Packs::new(&d.git);
-    let commit = commit::write_own(d, &mut packs, tree, Some(head), says)?;
-    packs.finish()?;
-    secure::set_pending(d, &commit)?;
-    d.state.commit()?;
-    secure::bring(d)
 }
 
 /// A device that has made no commit yet makes one, so that the others know of it. That it does not get through now is no
@@ -126,7 +115,7 @@ pub fn introduce(v: &mut Vault, nodes: &mut [StorageNode<Node>]) -> Result<()> {
     if commit::seq(&v.device.state)? > 0 {
         return Ok(());
     }
-    announce(v, Says { summary: Some(format!("{} joined", v.config.device.as_str())), ..Says::default() })?;
+    say(v, Says { summary: Some(format!("{} joined", v.config.device.as_str())), ..Says::default() })?;
     sync::round(v, nodes).map(drop)
 }
 
@@ -171,7 +160,7 @@ fn forget(mut v: Vault, a: &DeviceForget) -> Result<u8> {
                 .remedy("their ids", "sharelock device list"));
         }
     };
-    announce(&mut v, Says { summary: Some(format!("{name} was taken off the list")), forgets: vec![id], ..Says::default() })?;
+    say(&mut v, Says { summary: Some(format!("{name} was taken off the list")), forgets: vec![id], ..Says::default() })?;
     let code = send(&mut v);
     // A name that another device bears, too, names no key.
     let names: Vec<String> =

@@ -64,7 +64,7 @@ fn device_of(c: &Commit) -> String {
 
 /// Our head, which a history needs.
 pub fn head(v: &Vault) -> Result<Oid> {
-    round::head(&v.device)?.ok_or_else(sync::nothing_yet)
+    round::present(&v.device)
 }
 
 /// All versions of the file that has, or last had, this path; over renames; newest first.

@@ -76,7 +76,7 @@ const SAFE: &str = "nothing was removed";
 fn look(v: &mut Vault) -> Result<Notes> {
     scan::check_root(&v.device).map_err(|e| e.detail(SAFE))?;
     round::recover(&mut v.device)?;
-    let Some(head) = round::head(&v.device)? else { return Err(super::sync::nothing_yet()) };
+    let head = round::present(&v.device)?;
     let waits = scan::unsent(&v.device.share, &v.device.state, &v.config.ignore)?;
     if !waits.is_empty() {
         let names = waits.iter().map(|(path, _)| path.to_string());

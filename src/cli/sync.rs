@@ -9,7 +9,7 @@ use crate::agent::round::{self, Outcome, StorageNode};
 use crate::agent::{memo, told};
 use crate::clock::{Clock, system::System};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::{Problem, Report};
 use crate::path::RelPath;
@@ -169,11 +169,6 @@ pub fn conflict_paths<S: State>(state: &S) -> Result<Vec<RelPath>> {
         }
     }
     Ok(out)
-}
-
-/// The error of a verb that needs a vault with at least one commit.
-pub fn nothing_yet() -> Error {
-    Error::new(Kind::Failed, "there is nothing in this vault yet").remedy("do", "sharelock sync")
 }
 
 #[cfg(test)]

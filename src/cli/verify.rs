@@ -2,7 +2,7 @@
 
 use super::args::Verify;
 use super::open::Vault;
-use super::{names, sync, voice};
+use super::{names, voice};
 use crate::agent::{exchange, round};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
@@ -24,7 +24,7 @@ pub fn run(mut v: Vault, a: &Verify) -> Result<u8> {
 }
 
 fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
-    let head = round::head(&v.device)?.ok_or_else(sync::nothing_yet)?;
+    let head = round::present(&v.device)?;
     let fetched = if a.repair { history_again(v, &head)? } else { None };
     round::recover(&mut v.device)?;
     let mut bad: Vec<(String, String)> = Vec::new();

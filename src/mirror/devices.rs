@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::git::store::Store;
 use crate::id::{Id, Oid};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A device that the history names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +33,13 @@ pub struct Seen {
 pub fn devices<F: Files>(git: &Store<F>, keys: &VaultKeys, vault: &Id, head: Oid, limit: usize) -> Result<BTreeMap<Id, Seen>> {
     let mut out: BTreeMap<Id, Seen> = BTreeMap::new();
     let mut forgotten: BTreeMap<Id, u64> = BTreeMap::new();
+    // Those that are still to be looked at, by height.
+    let mut queue = BTreeMap::new();
     let mut seen = BTreeSet::from([head]);
-    let mut queue = BinaryHeap::from([(commit::open(git, keys, vault, &head)?.details.height, head)]);
+    let first = commit::open(git, keys, vault, &head)?;
+    queue.insert((first.details.height, head), first);
     for _ in 0..limit {
-        let Some((height, oid)) = queue.pop() else { break };
-        let c = commit::open(git, keys, vault, &oid)?;
+        let Some(((height, oid), c)) = queue.pop_last() else { break };
         for id in &c.details.forgets {
             forgotten.entry(*id).or_insert(height);
         }
@@ -55,7 +57,8 @@ pub fn devices<F: Files>(git: &Store<F>, keys: &VaultKeys, vault: &Id, head: Oid
         }
         for p in history::parents(&c) {
             if git.contains(&p)? && seen.insert(p) {
-                queue.push((commit::open(git, keys, vault, &p)?.details.height, p));
+                let parent = commit::open(git, keys, vault, &p)?;
+                queue.insert((parent.details.height, p), parent);
             }
         }
     }

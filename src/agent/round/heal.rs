@@ -6,7 +6,7 @@
 //! contains both is accepted everywhere. Only what no device has sealed is replaced, and only what this device once
 //! accepted and has no longer is superseded.
 
-use super::{ATTEMPTS, StorageNode, head, recover, take};
+use super::{ATTEMPTS, StorageNode, present, recover, say, take};
 use crate::agent::exchange::{self, Pushed};
 use crate::clock::{Clock, Random};
 use crate::error::{Class, Error, Kind, Result};
@@ -15,7 +15,6 @@ use crate::git::{RefStatus, RefUpdate, Remote};
 use crate::id::Oid;
 use crate::mirror::commit::{self, Says};
 use crate::mirror::history::{self, Walk};
-use crate::mirror::packs::Packs;
 use crate::mirror::secure::{self, MAIN};
 use crate::mirror::{Device, incoming};
 use crate::state::State;
@@ -54,8 +53,9 @@ pub fn heal<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(d: &mut Device<
         if let Shows::Ours(Some(theirs), walk) = &shows {
             match take(d, *theirs, present(d)?, walk) {
                 Ok(_) => count(d, walk, &mut out)?,
-                // It is sealed, and yet no tree of the vault: whoever holds a key has made it, and nobody can take it in.
-                Err(e) if foreign(&e) => shows = Shows::Foreign,
+                // It is sealed, and yet no tree of the vault: whoever holds a key has made it, and nobody can take it in. (What
+                // has begun to be taken in was a tree: then it is this disk that is damaged, and the node keeps what it has.)
+                Err(e) if foreign(&e) && secure::pending(&d.state)?.is_none() => shows = Shows::Foreign,
                 Err(e) => return Err(e),
             }
         }
@@ -78,11 +78,6 @@ pub fn heal<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(d: &mut Device<
     Err(Error::failed(format!("{} ({}) changes all the time: other devices are sending to it", node.name, node.place))
         .detail("nothing is lost")
         .remedy("do, once more", format!("sharelock remote heal {}", node.name)))
-}
-
-/// Our head. A vault without a commit has nothing to be stored.
-fn present<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Oid> {
-    head(d)?.ok_or_else(|| Error::failed("there is nothing in this vault yet").remedy("do", "sharelock sync"))
 }
 
 /// True for what is wrong with what a node shows.
@@ -150,13 +145,8 @@ fn keep_what_it_had<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
 fn supersede<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, had: Oid, ours: Oid) -> Result<()> {
     let tree = secure::tree_of(d, &ours)?;
     incoming::differences(d, &tree)?; // None: what an attempt to merge has left is forgotten.
-    let mut packs = Packs::new(&d.git);
-    let says = Says { summary: Some("a storage node was healed".into()), supersedes: Some(had), ..Says::default() };
-    let commit = commit::write_own(d, &mut packs, tree, Some(ours), says)?;
-    packs.finish()?;
-    secure::set_pending(d, &commit)?;
-    d.state.commit()?;
-    secure::bring(d)
+    // (Of what the database says now a part may come from that attempt.)
+    say(d, ours, Says { summary: Some("a storage node was healed".into()), supersedes: Some(had), ..Says::default() })
 }
 
 /// Sends everything in the place of what a node shows.
