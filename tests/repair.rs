@@ -44,6 +44,22 @@ fn a_damaged_history_comes_back_from_a_node() {
         }
         let r = a.run(["verify"]);
         assert!(r.code == 6 && r.err.ends_with("sharelock verify --repair\n"), "{damage}: {}{}", r.out, r.err);
+        // A repair that was killed in the middle has put an index aside; or all of a pack.
+        if let Some(pack) = packs(&a).first() {
+            let aside = |suffix: &str| {
+                let own = pack.with_extension(suffix);
+                std::fs::rename(&own, format!("{}.aside", own.display())).unwrap();
+            };
+            aside("idx");
+            if damage == "flipped" {
+                aside("pack");
+            }
+            assert_eq!(a.run(["verify"]).code, 6, "{damage}");
+            std::fs::rename(&node, a.path("away.git")).unwrap();
+            assert_eq!(a.run(["verify", "--repair"]).code, 6, "{damage}");
+            assert!(pack.exists() && pack.with_extension("idx").exists(), "{damage}: it is put back");
+            std::fs::rename(a.path("away.git"), &node).unwrap();
+        }
         // Without a node nothing gets worse.
         std::fs::rename(&node, a.path("away.git")).unwrap();
         let left = packs(&a);

@@ -120,21 +120,30 @@ fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
 /// packs go aside only once a node has given what they held.
 fn history_again(v: &Vault, head: &Oid) -> Result<Option<String>> {
     let git = &v.device.git;
-    let damaged = git.damaged_packs()?;
     let whole = || git.complete(head, &[]);
-    if damaged.is_empty() && whole().is_ok() {
+    let mut sound = whole().is_ok();
+    if !sound {
+        // A repair that was killed may have left some aside.
+        git.put_all_back()?;
+        sound = whole().is_ok();
+    }
+    let damaged = git.damaged_packs()?;
+    if damaged.is_empty() && sound {
         return Ok(None);
     }
     let nodes = v.nodes()?;
     damaged.iter().try_for_each(|pack| git.put_aside(pack))?;
     for mut node in nodes {
         match exchange::bring_head(git, &mut node, &[]) {
-            Ok(_) if whole().is_ok() => return Ok(Some(node.name)),
+            Ok(_) if whole().is_ok() => {
+                git.give_up_aside()?;
+                return Ok(Some(node.name));
+            }
             Ok(_) => {}
             Err(e) => voice::error(&e),
         }
     }
-    damaged.iter().try_for_each(|pack| git.put_back(pack))?;
+    git.put_all_back()?;
     Ok(None)
 }
 

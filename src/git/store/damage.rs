@@ -5,8 +5,10 @@ use crate::error::Result;
 use crate::files::{Files, Open};
 use sha1::{Digest, Sha1};
 
-/// What is behind the names of a pack that was put aside.
-const ASIDE: &str = ".damaged";
+/// What is behind the names of a pack that was put aside while its objects are fetched.
+const ASIDE: &str = ".aside";
+/// The same, once others hold them.
+const DAMAGED: &str = ".damaged";
 
 impl<F: Files> Store<F> {
     /// Names of packs whose bytes are not those of their checksum (gitformat-pack(5)). Reads all packs whole.
@@ -35,18 +37,35 @@ impl<F: Files> Store<F> {
 
     /// Puts a pack aside: nobody finds its objects in it any more, and its bytes stay.
     pub fn put_aside(&self, pack: &str) -> Result<()> {
-        self.rename_pack(pack, "", ASIDE, [".idx", ".pack"])
+        for suffix in [".idx", ".pack"] {
+            let own = format!("{pack}{suffix}");
+            self.files.rename(&self.packs_dir, own.as_bytes(), &self.packs_dir, format!("{own}{ASIDE}").as_bytes())?;
+        }
+        self.files.sync_dir(&self.packs_dir)?;
+        self.refresh()
     }
 
-    /// The inverse of [`Store::put_aside`].
-    pub fn put_back(&self, pack: &str) -> Result<()> {
-        self.rename_pack(pack, ASIDE, "", [".pack", ".idx"])
+    /// Puts back whatever is aside, also what a crash has left half aside.
+    pub fn put_all_back(&self) -> Result<()> {
+        self.rename_aside("", [".pack", ".idx"])
     }
 
-    fn rename_pack(&self, pack: &str, from: &str, to: &str, suffixes: [&str; 2]) -> Result<()> {
+    /// Others hold now what was put aside: its bytes stay, and nobody puts them back any more.
+    pub fn give_up_aside(&self) -> Result<()> {
+        self.rename_aside(DAMAGED, [".idx", ".pack"])
+    }
+
+    /// Gives all that is aside another end of its name, but takes no name that something has.
+    fn rename_aside(&self, end: &str, suffixes: [&str; 2]) -> Result<()> {
+        let names: Vec<Box<[u8]>> = self.files.list(&self.packs_dir)?.into_iter().map(|(name, _)| name).collect();
         for suffix in suffixes {
-            let (from, to) = (format!("{pack}{suffix}{from}"), format!("{pack}{suffix}{to}"));
-            self.files.rename(&self.packs_dir, from.as_bytes(), &self.packs_dir, to.as_bytes())?;
+            for name in &names {
+                let own = name.strip_suffix(ASIDE.as_bytes()).filter(|own| own.ends_with(suffix.as_bytes()));
+                let Some(to) = own.map(|own| [own, end.as_bytes()].concat()) else { continue };
+                if !names.iter().any(|other| **other == *to) {
+                    self.files.rename(&self.packs_dir, name, &self.packs_dir, &to)?;
+                }
+            }
         }
         self.files.sync_dir(&self.packs_dir)?;
         self.refresh()
