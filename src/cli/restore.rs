@@ -100,8 +100,12 @@ fn file(mut v: Vault, a: &Restore, path: &RelPath, at: Option<&At>, all: &[Numbe
             return Ok(0);
         }
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&to).map_err(|e| Error::from(e).at(to.display()))?;
-        content::plaintext(&v.device.git, &v.device.keys, &version, &mut |b| Ok(file.write_all(b)?))?;
-        file.sync_all()?;
+        let done = content::plaintext(&v.device.git, &v.device.keys, &version, &mut |b| Ok(file.write_all(b)?));
+        if let Err(e) = done.and_then(|_| Ok(file.sync_all()?)) {
+            // It is new, and half of a file is none.
+            let _ = std::fs::remove_file(&to);
+            return Err(e.at(to.display()));
+        }
         println!("{} is {path} as of {time} ({size})", to.display());
         return Ok(0);
     }
