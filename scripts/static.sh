@@ -16,6 +16,19 @@ static_target() {
     export BINUTILS QEMU
 }
 
+# Prints the emulator of a program's processor: qemu-arm, qemu-aarch64 or qemu-x86_64. (Its static one has -static after that.)
+emulator_of() {
+    case $(LC_ALL=C readelf -h "$1" | sed -n 's/^ *Machine: *//p') in
+    ARM) echo qemu-arm ;;
+    AArch64) echo qemu-aarch64 ;;
+    *X86-64) echo qemu-x86_64 ;;
+    *)
+        echo "$1 is for none of the processors that there are static binaries for" >&2
+        exit 2
+        ;;
+    esac
+}
+
 # Installs what builds for a target, takes the first toolchain that works, and says which. Sets CARGO_STATIC, the command
 # before its verb, and the array STATIC_OPTIONS, the options after it. The flags are in .cargo/config.toml.
 # SHARELOCK_TOOLCHAIN=rustup, =std or =debian takes that one, or none.
