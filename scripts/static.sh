@@ -49,7 +49,7 @@ static_toolchain() {
     std=1
     if has std && { [ -d "$rustlib/src/rust/library" ] || rustup component add rust-src >/dev/null 2>&1; }; then
         echo "toolchain: $(rustc --version), its std built for $target"
-    elif has rustup && { [ -d "$rustlib/$target" ] || rustup target add "$target" >/dev/null 2>&1; }; then
+    elif has rustup && { [ -d "$rustlib/$target" ] || said=$(rustup target add "$target" 2>&1); }; then
         echo "toolchain: $(rustc --version), its target $target"
         std=
     elif has debian && need_packages rustc-web cargo-web rust-web-src; then
@@ -58,7 +58,13 @@ static_toolchain() {
         sysroot=$(rustc --print sysroot)
         echo "toolchain: Debian's $(rustc --version), its std built for $target"
     else
-        echo "no toolchain for $target: neither rustup's rust-src, nor its target, nor Debian's rustc-web" >&2
+        case $wanted in
+        any) echo "no toolchain for $target: neither rustup's rust-src, nor its target, nor Debian's rustc-web" >&2 ;;
+        std) echo "no toolchain for $target: SHARELOCK_TOOLCHAIN=std wants rustup's rust-src" >&2 ;;
+        rustup) echo "no toolchain for $target: SHARELOCK_TOOLCHAIN=rustup wants its target, and rustup says: $(grep -m 1 -A 3 '^error' <<<"${said:-}")" >&2 ;;
+        debian) echo "no toolchain for $target: SHARELOCK_TOOLCHAIN=debian wants its packages rustc-web, cargo-web and rust-web-src" >&2 ;;
+        *) echo "SHARELOCK_TOOLCHAIN is std, rustup or debian, not $wanted" >&2 ;;
+        esac
         exit 1
     fi
     if [ -n "$std" ]; then
