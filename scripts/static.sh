@@ -72,6 +72,9 @@ static_toolchain() {
         # Of its features, none but this: a stripped program has no names for a backtrace to show.
         STATIC_OPTIONS+=("-Zbuild-std=std,panic_abort" "-Zbuild-std-features=optimize_for_size")
     fi
+    # What cross/cc would otherwise have asked rustc for each file.
+    CARGO_ZIGBUILD_RUSTC_VERSION=$("${RUSTC:-rustc}" --version | cut -d' ' -f2)
+    export CARGO_ZIGBUILD_RUSTC_VERSION
     # Code for x86_64 is longer, and OpenSSL has more assembly for it: only the smallest fits the budget.
     case $target in x86_64*) STATIC_OPTIONS+=(--config 'profile.release.opt-level = "z"') ;; esac
     # Nothing of what comes out names a place of this machine.
