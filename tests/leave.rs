@@ -257,6 +257,46 @@ fn it_goes_on_from_each_of_its_steps() {
     }
 }
 
+/// What others do in secure between a crash of it and the next try is not thrown away.
+#[test]
+fn what_others_change_before_it_goes_on_stays() {
+    let two = Two::new();
+    let (config, state, secure) = (two.a.path(".config/sharelock"), two.a.path(".local/state/sharelock"), two.a.path("secure"));
+    let entry = |name: &str| secure.join(two.a.ok(["name", "encrypt", name]).trim());
+    let (todo, large, same) = (entry("notes/todo.txt"), entry("large").join("01"), entry("of-pi"));
+    // A folder in the place of the key's temporary stops it at its end; all but its notes is then put back.
+    std::fs::create_dir(config.join("vault.key.tmp")).unwrap();
+    let keep = tempfile::tempdir().unwrap();
+    let places = [(&config, "config"), (&state, "state"), (&secure, "secure")];
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    places.iter().for_each(|(from, to)| copy(from, &keep.path().join(to)));
+    assert_eq!(two.a.run(["leave", "--yes"]).code, 1);
+    let notes = std::fs::read(config.join("config.toml.leaving")).unwrap();
+    for (to, from) in places {
+        let _ = std::fs::remove_dir_all(to);
+        copy(&keep.path().join(from), to);
+    }
+    std::fs::remove_dir(config.join("vault.key.tmp")).unwrap();
+    std::fs::remove_file(config.join("config.toml")).unwrap();
+    std::fs::write(config.join("config.toml.leaving"), &notes).unwrap();
+    let mut changed = std::fs::read(&large).unwrap();
+    changed[1000] ^= 1;
+    std::fs::write(&large, &changed).unwrap();
+    std::fs::write(&todo, "from a stick").unwrap();
+    // Written anew, but with the same content: nobody's change.
+    std::fs::write(&same, std::fs::read(&same).unwrap()).unwrap();
+    let said = two.a.ok(["leave", "--yes"]);
+    assert!(said.starts_with(LEFT) && said.contains("  ~/secure stays, with what is not sharelock's: AQAA"), "{said}");
+    assert!(std::fs::read(&large).unwrap() == changed && std::fs::read(&todo).unwrap() == b"from a stick");
+    let left: Vec<PathBuf> = tree(&secure).into_iter().filter(|(_, what)| what != "dir").map(|(path, _)| secure.join(path)).collect();
+    let mut want = [large, todo];
+    want.sort();
+    assert_eq!(left, want);
+    assert!(!config.exists() && !state.exists());
+}
+
 #[test]
 fn a_person_is_asked() {
     let two = Two::new();

@@ -212,9 +212,11 @@ fn where_only_git_and_sftp_are_allowed_sftp_makes_repositories_and_lets_keys_in(
     assert_eq!(git_ok(&node, &["rev-parse", "--is-bare-repository"]), "true\n");
     let (_, head, mut pack) = repository(10);
     assert_eq!(r.push(&[main_to(head)], true, &mut pack).unwrap(), [RefStatus::Ok]);
-    std::fs::write(node.join("HEAD"), "ref: refs/heads/master\n").unwrap();
-    assert!(r.set_head().unwrap());
-    assert_eq!(git_ok(&node, &["symbolic-ref", "HEAD"]), "refs/heads/main\n");
+    for before in ["ref: refs/heads/master\n", "ref: refs/heads/a-branch-with-a-longer-name-than-ours\n", "ref: refs/heads/x\n"] {
+        std::fs::write(node.join("HEAD"), before).unwrap();
+        assert!(r.set_head().unwrap());
+        assert_eq!(git_ok(&node, &["symbolic-ref", "HEAD"]), "refs/heads/main\n", "{before}");
+    }
     r.create().unwrap();
     assert_eq!(r.refs().unwrap().get("refs/heads/main"), Some(&head), "what is there stays");
     let line = key::make(&home.path("own"), "pi").unwrap();
@@ -247,6 +249,24 @@ fn keys_are_let_in_by_dd_and_by_shell() {
     assert_eq!(r.authorize(&line).unwrap_err().kind(), Kind::Failed, "nothing was written and nothing else is said");
     assert!(r.create().is_err());
     assert!(!r.set_head().unwrap_or(false));
+}
+
+/// HEAD of a node is never empty on the way, however the line breaks: the server takes it for no repository then.
+#[test]
+fn a_line_that_breaks_leaves_head_as_it_was() {
+    let sshd = Sshd::start(&["ed25519"], "");
+    let node = sshd.dir.path().join("v.git");
+    git_ok(sshd.dir.path(), &["init", "-q", "--bare", "v.git"]);
+    let master = "ref: refs/heads/a-branch-with-a-longer-name-than-ours\n";
+    for (input, done) in [("</dev/null", false), ("", true)] {
+        std::fs::write(node.join("HEAD"), master).unwrap();
+        let home = Home::new();
+        restricted(&sshd, &home, &format!("\"dd of=\"*) exec sh -c \"$SSH_ORIGINAL_COMMAND\" {input} ;;\n*) echo no >&2; exit 1 ;;"));
+        let mut r = remote(&home, &sshd.url(&node), &Person::default());
+        assert_eq!(r.set_head().unwrap(), done);
+        let branch = git_ok(&node, &["symbolic-ref", "HEAD"]);
+        assert_eq!(branch, if done { "refs/heads/main\n" } else { "refs/heads/a-branch-with-a-longer-name-than-ours\n" });
+    }
 }
 
 #[test]

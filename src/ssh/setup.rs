@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// HEAD of a node.
 const HEAD: &[u8] = b"ref: refs/heads/main\n";
+/// A longer one is none, and this is less than a block of `dd`.
+const LONGEST_HEAD: usize = 500;
 /// The word that a shell says when it has done everything before.
 pub(super) const DONE: &str = "sharelock-done";
 
@@ -42,10 +44,18 @@ pub(super) fn append_key(c: &Connection, line: &str) -> Result<()> {
 }
 
 /// Points HEAD of the repository at `refs/heads/main` without git's help: by SFTP, else by `dd`.
+///
+/// Neither of them replaces a file by another everywhere (SFTP's rename takes no name that is taken, and an account that is
+/// let `dd` is not let `mv`). So what stands there is written over by one piece, with as many line ends behind it as
+/// cover all of it, and is never cut: a line that breaks before leaves it as it was. git passes over white space there.
 pub(super) fn write_head(c: &Connection, path: &str) -> bool {
     let file = format!("{}/HEAD", from_home(path));
-    let by_sftp = c.sftp().is_some_and(|s| write(&s, Path::new(&file), OpenFlags::WRITE | OpenFlags::TRUNCATE, 0o644, HEAD));
-    by_sftp || dd(c, &format!("of={}", quote(&file)), HEAD)
+    let over = |len: usize| [HEAD, &vec![b'\n'; len.saturating_sub(HEAD.len())]].concat();
+    let by_sftp = c.sftp().is_some_and(|s| {
+        let size = s.stat(Path::new(&file)).ok().and_then(|f| usize::try_from(f.size?).ok());
+        size.is_some_and(|n| n <= LONGEST_HEAD && write(&s, Path::new(&file), OpenFlags::WRITE, 0o644, &over(n)))
+    });
+    by_sftp || dd(c, &format!("of={} conv=notrunc", quote(&file)), &over(LONGEST_HEAD))
 }
 
 /// Makes a bare repository by SFTP (gitrepository-layout(5)); what is there already stays. `false` if that is not allowed.

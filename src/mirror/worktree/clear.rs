@@ -1,7 +1,8 @@
 //! Secure is given up: what a sealed tree names is removed, and nothing else. It needs no key, and goes on where a crash
 //! has stopped it.
 
-use super::super::secure::MAIN;
+use super::super::secure::{MAIN, blob_at};
+use super::Known;
 use crate::crypt::name::{Listed, classify};
 use crate::error::Result;
 use crate::files::{Files, Kind};
@@ -10,29 +11,56 @@ use crate::git::{Type, limit, object};
 use crate::id::Oid;
 
 /// Removes the files of a commit's tree from the work tree, with folders that are empty then, and updates that were never
-/// finished (`*.new`). Everything else stays. Nothing is asked of contents: the caller has compared them.
+/// finished (`*.new`). Everything else stays, also a file that is not what the tree says: each is looked at once more
+/// before it goes, for whoever compared them before may have been stopped since. Read are only those of which the index
+/// does not know that they are.
 ///
 /// # Errors
 /// A tree that cannot be read, and what the disk says of a file that cannot be removed.
 pub fn clear<F: Files>(files: &F, git: &Store<F>, commit: &Oid) -> Result<()> {
     let tree = object::commit_tree(&git.read(commit, Type::Commit, limit::COMMIT)?)?;
-    below(files, git, &files.root(), &tree)
+    let mut work = Clear { files, git, known: Known::open(git)?, path: Vec::new() };
+    work.below(&files.root(), &tree)
 }
 
-/// A directory's; vaults nest no deeper than names in secure allow.
-fn below<F: Files>(files: &F, git: &Store<F>, at: &F::Dir, tree: &Oid) -> Result<()> {
-    let bytes = git.read(tree, Type::Tree, limit::TREE)?;
-    for entry in object::entries(&bytes) {
-        let entry = entry?;
-        match files.stat(at, entry.name)? {
-            Some(s) if s.kind == Kind::Dir && entry.is_tree() => {
-                below(files, git, &files.open_dir(at, entry.name)?, &entry.oid)?;
-                remove_empty(files, at, entry.name)?;
+struct Clear<'a, F: Files> {
+    files: &'a F,
+    git: &'a Store<F>,
+    known: Known<F::File>,
+    /// Of the directory, from the work tree's root, with a `/` behind it.
+    path: Vec<u8>,
+}
+
+impl<F: Files> Clear<'_, F> {
+    /// A directory's; vaults nest no deeper than names in secure allow.
+    fn below(&mut self, at: &F::Dir, tree: &Oid) -> Result<()> {
+        let bytes = self.git.read(tree, Type::Tree, limit::TREE)?;
+        for entry in object::entries(&bytes) {
+            let entry = entry?;
+            let begin = self.path.len();
+            self.path.extend_from_slice(entry.name);
+            match self.files.stat(at, entry.name)? {
+                Some(s) if s.kind == Kind::Dir && entry.is_tree() => {
+                    self.path.push(b'/');
+                    self.below(&self.files.open_dir(at, entry.name)?, &entry.oid)?;
+                    remove_empty(self.files, at, entry.name)?;
+                }
+                Some(s) if s.kind == Kind::File && !entry.is_tree() => {
+                    // RACE: what somebody writes into it between this look and its removal is lost.
+                    if self.known.is(&self.path, &entry.oid, &s)? || blob_at(self.files, at, entry.name)? == Some(entry.oid) {
+                        self.files.unlink(at, entry.name)?;
+                    }
+                }
+                _ => {}
             }
-            Some(s) if s.kind == Kind::File && !entry.is_tree() => files.unlink(at, entry.name)?,
-            _ => {}
+            self.path.truncate(begin);
         }
+        unfinished(self.files, at)
     }
+}
+
+/// Updates that were never finished.
+fn unfinished<F: Files>(files: &F, at: &F::Dir) -> Result<()> {
     for (name, _) in files.list(at)? {
         let whose = name.strip_suffix(b".new").map(classify);
         if !matches!(whose, Some(Listed::Entry | Listed::LongEntry | Listed::LongName | Listed::Vault)) {

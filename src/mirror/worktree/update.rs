@@ -1,10 +1,10 @@
 //! The index of secure brought to another tree: by what differs between the trees where it is split, else by a walk.
 
-use super::Stats;
+use super::{Known, Stats};
 use crate::clock::{Clock, Random};
 use crate::error::{Kind, Result};
-use crate::files::{self, Files};
-use crate::git::index::{Cached, Change, Entry, Reader, Writer};
+use crate::files::Files;
+use crate::git::index::{Cached, Change, Entry, Writer};
 use crate::git::{Type, limit, object};
 use crate::id::Oid;
 use crate::mirror::Device;
@@ -21,13 +21,13 @@ pub fn write_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, 
         // An index that cannot be read, or whose tree is not there any more, is written anew.
         Ok(false) | Err(_) => {}
     }
-    walk(d, root, known, Old::open(d)?, true)
+    walk(d, root, known, Known::open(&d.git)?, true)
 }
 
 /// Writes the index for a root tree as if nothing were known of secure's files, so that all are read before they are
 /// taken for what the tree says.
 pub fn rebuild_index<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: &Oid) -> Result<()> {
-    walk(d, root, &Stats::new(), Old::none(), false)
+    walk(d, root, &Stats::new(), Known::none(), false)
 }
 
 /// Takes only what differs between the tree of a split index and `root` into it; `false` where that cannot be, or
@@ -126,7 +126,7 @@ fn walk<F: Files, S: State, C: Clock, R: Random>(
     d: &Device<F, S, C, R>,
     root: &Oid,
     known: &Stats,
-    mut old: Old<F::File>,
+    mut old: Known<F::File>,
     trust: bool,
 ) -> Result<()> {
     // First pass: how many entries each directory has, for the header and the cache-tree.
@@ -237,52 +237,4 @@ fn count<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, root: 
         }
     }
     Ok(out)
-}
-
-/// The old index, read along.
-struct Old<File: files::Open> {
-    reader: Option<Reader<File>>,
-    at: Entry,
-    have: bool,
-}
-
-impl<File: files::Open> Old<File> {
-    fn open<F: Files<File = File>, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>) -> Result<Self> {
-        // An index that cannot be read is written anew.
-        let reader = match d.git.index() {
-            Ok(r) => r,
-            Err(e) if e.is_stopped() => return Err(e),
-            Err(_) => None,
-        };
-        let mut old = Old { reader, at: Entry::default(), have: false };
-        old.advance()?;
-        Ok(old)
-    }
-
-    fn none() -> Self {
-        Old { reader: None, at: Entry::default(), have: false }
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        self.have = match &mut self.reader {
-            Some(r) => match r.next(&mut self.at) {
-                Ok(more) => more,
-                Err(e) if e.is_stopped() => return Err(e),
-                Err(_) => false,
-            },
-            None => false,
-        };
-        if !self.have {
-            self.reader = None;
-        }
-        Ok(())
-    }
-
-    fn stat_of(&mut self, path: &[u8], oid: &Oid) -> Result<Option<Cached>> {
-        while self.have && self.at.path[..] < *path {
-            self.advance()?;
-        }
-        let same = self.have && self.at.path == path && self.at.oid == *oid;
-        Ok(same.then_some(self.at.stat))
-    }
 }
