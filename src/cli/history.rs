@@ -8,13 +8,11 @@ use super::{sync, voice};
 use crate::agent::round::{self, StorageNode};
 use crate::clock::Time;
 use crate::error::{Error, Kind, Result};
-use crate::files::Files;
 use crate::id::{Id, Oid};
 use crate::mirror::commit::Commit;
-use crate::mirror::overlay::{Overlay, Rows};
-use crate::mirror::restore::restore_version;
+use crate::mirror::overlay::Overlay;
 use crate::mirror::versions::{self, Change, How};
-use crate::mirror::{Made, scan};
+use crate::mirror::{scan, undo};
 use crate::path::{Name, RelPath};
 use crate::state::{State, Table};
 use crate::tree::{Node, Version, conflict};
@@ -254,7 +252,7 @@ pub fn after(mut v: Vault, nodes: &mut [StorageNode<Remote>]) -> Result<u8> {
     Ok(0)
 }
 
-/// Brings back what the brake stopped from being deleted: in this share, or (if another device deleted it) in the vault.
+/// Brings back what the brake stopped from being deleted or overwritten: see [`undo::undo`].
 pub fn undo(mut v: Vault) -> Result<u8> {
     let mut nodes = v.nodes()?;
     sync::round(&mut v, &mut nodes)?;
@@ -262,55 +260,7 @@ pub fn undo(mut v: Vault) -> Result<u8> {
         println!("there is nothing to undo: no large deletion waits for an answer");
         return Ok(0);
     };
-    let mut n = 0;
-    if stop.made != Made::Elsewhere {
-        let mut rows = Rows::of(Table::Anc);
-        while let Some(row) = rows.next(&v.device.state)? {
-            let Some(Node::File(version)) = row.here().cloned() else { continue };
-            let Some(path) = Overlay::ANC.path(&v.device.state, &row.place)? else { continue };
-            if bring_back(&mut v.device, &path, &version, row.seen.as_ref())? {
-                n += 1;
-            }
-        }
-    } else if let Some((_, held)) = crate::mirror::brake::incoming(&v.device)? {
-        n = crate::mirror::brake::keep(&mut v.device.state, &held)?;
-        v.device.state.set_value(crate::state::key::EVEN, None)?;
-        v.device.state.commit()?;
-    }
+    let n = undo::undo(&mut v.device, stop.made)?;
     println!("{} back where they were", if n == 1 { "1 file is".into() } else { format!("{} files are", voice::count(n)) });
     after(v, &mut nodes)
-}
-
-/// Restores one file of the ancestor whose place is empty or holds something else; the latter is kept as `NAME (saved N)`.
-fn bring_back(d: &mut RealDevice, path: &RelPath, version: &Version, seen: Option<&crate::state::Seen>) -> Result<bool> {
-    let Some((dir, name)) = path.split() else { return Ok(false) };
-    let mut at = d.share.root();
-    let mut there = true;
-    for part in dir.names() {
-        match d.share.open_dir(&at, part.as_bytes()) {
-            Ok(next) => at = next,
-            Err(_) => {
-                there = false;
-                break;
-            }
-        }
-    }
-    if there && let Some(stat) = d.share.stat(&at, name.as_bytes())? {
-        if seen.is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime) {
-            return Ok(false);
-        }
-        for n in 1..1000 {
-            let saved = format!(" (saved {n})");
-            let mut aside = name.as_bytes().to_vec();
-            aside.truncate(255 - saved.len());
-            aside.extend_from_slice(saved.as_bytes());
-            match d.share.rename_noreplace(&at, name.as_bytes(), &at, &aside) {
-                Ok(()) => break,
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::from(e).at(path)),
-            }
-        }
-    }
-    restore_version(d, path, version)?;
-    Ok(true)
 }

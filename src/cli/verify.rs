@@ -6,7 +6,6 @@ use super::{names, voice};
 use crate::agent::{exchange, round};
 use crate::error::{Class, Error, Kind, Result};
 use crate::files::Files;
-use crate::git::{Type, limit, object};
 use crate::id::Oid;
 use crate::mirror::overlay::{Overlay, Rows};
 use crate::mirror::progress::Step;
@@ -53,7 +52,7 @@ fn check(v: &mut Vault, a: &Verify) -> Result<u8> {
     }
     let mut repaired = 0;
     for (path, difference) in compare_all(v)? {
-        if a.repair && difference != Difference::Extra && repair(v, &path)? {
+        if a.repair && difference != Difference::Extra && worktree::make_anew(&v.device, &path)? {
             repaired += 1;
             continue;
         }
@@ -169,36 +168,4 @@ fn compare_all(v: &Vault) -> Result<Vec<(Vec<u8>, Difference)>> {
         }
     }
     Ok(out)
-}
-
-/// Writes a file of secure again from the repository; `false` if the repository has no sound copy.
-fn repair(v: &Vault, path: &[u8]) -> Result<bool> {
-    let d = &v.device;
-    let Some(head) = round::head(d)? else { return Ok(false) };
-    let mut tree = secure::tree_of(d, &head)?;
-    let mut at = d.secure.root();
-    let parts: Vec<&[u8]> = path.split(|c| *c == b'/').collect();
-    for (i, part) in parts.iter().enumerate() {
-        let bytes = d.git.read(&tree, Type::Tree, limit::TREE)?;
-        let mut found = None;
-        for entry in object::entries(&bytes) {
-            let entry = entry?;
-            if entry.name == *part {
-                found = Some((entry.oid, entry.is_tree()));
-            }
-        }
-        match found {
-            Some((oid, true)) if i + 1 < parts.len() => {
-                tree = oid;
-                at = crate::git::store::ensure_dir(&d.secure, &at, part)?;
-            }
-            Some((oid, false)) if i + 1 == parts.len() => {
-                let Ok(content) = d.git.read(&oid, Type::Blob, limit::BLOB) else { return Ok(false) };
-                secure::put(d, &at, part, &content)?;
-                return Ok(true);
-            }
-            _ => return Ok(false),
-        }
-    }
-    Ok(false)
 }

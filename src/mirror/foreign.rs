@@ -4,6 +4,9 @@
 //! reported, never deleted, and never sealed. Without a seal nobody can tell what is missing or has come back: a missing
 //! entry counts as deleted (unless the brake stops that), and deleted plaintext stays in the history.
 
+mod fresh;
+mod parts;
+
 use super::commit::{self, Says, entry_name, keeper};
 use super::content::GitParts;
 use super::overlay::{Overlay, Rows};
@@ -15,13 +18,15 @@ use crate::crypt::large::{Part, Parts, Reader};
 use crate::crypt::name::{self, EntryKind, Listed};
 use crate::crypt::small;
 use crate::error::{Error, Result};
-use crate::files::{Files, Kind, Open};
+use crate::files::{Files, Kind};
 use crate::git::object::TreeBuilder;
 use crate::git::{Type, limit};
 use crate::id::{Id, Oid};
 use crate::path::{Name, printable};
 use crate::state::{Row, RowNode, State, Table, key};
 use crate::tree::{Node, Place, Version, conflict};
+use fresh::{fresh, head_place_stands};
+use parts::DiskParts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
@@ -37,7 +42,7 @@ pub fn look<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>)
     if found.differs.is_empty() {
         return Ok(0);
     }
-    let mut look = Look { packs: Packs::new(&d.git), dirs: BTreeMap::new(), seen: BTreeSet::new(), looked: Vec::new() };
+    let mut look = Look { packs: Packs::new(&d.git), dirs: BTreeMap::new(), seen: BTreeSet::new(), looked: Vec::new(), left: Vec::new() };
     look.seen.insert(Id::ROOT);
     for (path, _) in &found.differs {
         look.locate(d, path)?;
@@ -47,6 +52,7 @@ pub fn look<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>)
         look.directory(d, dir, at.clone())?;
         look.looked.push((dir, at));
     }
+    look.keep_what_is_left(d)?;
     look.lost_directories(d)?;
     look.take_over(d)
 }
@@ -59,6 +65,8 @@ struct Look<F: Files> {
     seen: BTreeSet<Id>,
     /// Directories that were read.
     looked: Vec<(Id, F::Dir)>,
+    /// Directories that stand in secure, but under a name that is another one's.
+    left: Vec<Id>,
 }
 
 impl<F: Files> Look<F> {
@@ -151,6 +159,7 @@ impl<F: Files> Look<F> {
                     let stays = if head == Some(a) || head == Some(b) { head.unwrap_or(a) } else { a.min(b) };
                     let other = if stays == a { b } else { a };
                     self.dirs.remove(&other);
+                    self.left.push(other);
                     here.insert(name, Node::Dir { id: stays, tree: Oid::ZERO });
                     report(d, &entry, "stands twice: two directories have one name; one of them counts");
                 }
@@ -208,6 +217,11 @@ impl<F: Files> Look<F> {
             return keep(d, "is a file where a directory must be, or the reverse; it is not touched".into());
         }
         if opened.kind == EntryKind::Dir {
+            if old.is_none() && head_place_stands(d, &opened.id)? {
+                // Somebody has put back the entry of before a rename: if it counted, head's own would be gone.
+                report(d, entry, "stands twice; the place that the vault knows counts");
+                return Ok(None);
+            }
             if !self.seen.insert(opened.id) {
                 report(d, entry, "stands twice; the first place counts");
                 return Ok(None);
@@ -284,6 +298,18 @@ impl<F: Files> Look<F> {
         self.packs.close()?;
         Reader::open(&d.keys, id, GitParts::new(&d.git, oid)?)?.verify_all()?;
         head.to_version(oid).ok_or_else(|| Error::integrity(crate::error::Class::Form, "a keeper as a large file"))
+    }
+
+    /// A directory of head's that stands under a name that it cannot have is not gone: in the vault it stays where it is.
+    fn keep_what_is_left<S: State, C: Clock, R: Random>(&mut self, d: &mut Device<F, S, C, R>) -> Result<()> {
+        for id in &self.left {
+            let Some(row) = Overlay::HEAD.dir(&d.state, *id)? else { continue };
+            let up_stands = row.place.dir == Id::ROOT || Overlay::NEXT.dir(&d.state, row.place.dir)?.is_some();
+            if up_stands && d.state.get(Table::Next, &row.place)?.is_some_and(|next| next.here().is_none()) {
+                d.state.remove(Table::Next, &row.place)?;
+            }
+        }
+        Ok(())
     }
 
     /// Directories that stand nowhere any more: what they held is gone, too.
@@ -363,106 +389,7 @@ fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, loo
     }
 }
 
-/// FORMAT 10: a changed file must have a generation above every one that this device knows for its id; a known id may
-/// stand at a new entry only if an entry at which it stood is gone, with a generation that is not smaller.
-fn fresh<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, v: &Version, same_entry: bool) -> Result<bool> {
-    let mut known: Vec<(Table, Place, u64)> = Vec::new();
-    for table in [Table::Head, Table::Anc] {
-        for row in d.state.by_id(table, v.id)? {
-            if let Some(f) = row.here().and_then(Node::file) {
-                known.push((table, row.place.clone(), f.generation));
-            }
-        }
-    }
-    let top = known.iter().map(|k| k.2).max().unwrap_or(0);
-    if known.is_empty() || (same_entry && v.generation > top) {
-        return Ok(true);
-    }
-    if same_entry || v.generation < top {
-        return Ok(false);
-    }
-    for (table, place, _) in known {
-        if table == Table::Head {
-            let row = d.state.get(Table::Head, &place)?;
-            let Some(node) = row.as_ref().and_then(|r| r.here()) else { continue };
-            if !stands(d, &place, node)? {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// True if an entry of head is in secure.
-fn stands<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place, node: &Node) -> Result<bool> {
-    let Some(up) = Overlay::HEAD.climb(&d.state, place.dir)? else { return Ok(false) };
-    let mut dir = d.secure.root();
-    for row in up {
-        let Some(node) = row.here() else { return Ok(false) };
-        match d.secure.open_dir(&dir, entry_name(&d.keys, &row.place, node).entry.as_bytes()) {
-            Ok(inner) => dir = inner,
-            Err(e) => {
-                let e = Error::from(e);
-                return if e.is_stopped() { Err(e) } else { Ok(false) };
-            }
-        }
-    }
-    Ok(d.secure.stat(&dir, entry_name(&d.keys, place, node).entry.as_bytes())?.is_some())
-}
-
 fn report<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, entry: &[u8], how: &str) {
     let problem = Problem { path: None, what: format!("~/secure: {} {how}", printable(entry)), remedy: None, note: false };
     d.report.problems.push(problem);
-}
-
-/// The parts of a large file as they lie in secure; a part that does not fit the head may still lie beside it as
-/// `PART.new` (FORMAT 6), which the caller finds as a failed check and the next update puts right.
-struct DiskParts<'f, F: Files> {
-    files: &'f F,
-    dir: F::Dir,
-}
-
-impl<F: Files> DiskParts<'_, F> {
-    fn open(&self, part: Part) -> Result<Option<F::File>> {
-        let (group, leaf) = part.path();
-        let open = || -> std::io::Result<F::File> {
-            let dir = match &group {
-                Some(g) => self.files.open_dir(&self.dir, g.as_bytes())?,
-                None => self.dir.clone(),
-            };
-            self.files.open(&dir, leaf.as_bytes())
-        };
-        match open() {
-            Ok(f) => Ok(Some(f)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e.into()),
-        }
-    }
-}
-
-impl<F: Files> Parts for &DiskParts<'_, F> {
-    fn part(&self, part: Part, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.open(part)? else { return Ok(None) };
-        let mut out = Vec::new();
-        file.take(limit + 1).read_to_end(&mut out)?;
-        if out.len() as u64 > limit {
-            return Err(Error::integrity(crate::error::Class::Limit, "a part is longer than the format allows"));
-        }
-        Ok(Some(out))
-    }
-
-    fn range(&self, part: Part, offset: u64, len: usize) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.open(part)? else { return Ok(None) };
-        let mut out = vec![0; len];
-        let have = file.read_up_to(offset, &mut out)?;
-        out.truncate(have);
-        Ok(Some(out))
-    }
-
-    fn len(&self, part: Part) -> Result<Option<u64>> {
-        match self.open(part)? {
-            Some(file) => Ok(Some(file.stat()?.size)),
-            None => Ok(None),
-        }
-    }
 }

@@ -28,6 +28,7 @@ pub mod sealed;
 pub mod secure;
 pub mod stage;
 pub mod survey;
+pub mod undo;
 pub mod usage;
 pub mod versions;
 pub mod waiting;

@@ -1,8 +1,10 @@
 //! Secure as a git work tree: what differs from its index.
 
+mod anew;
 mod clear;
 mod known;
 mod update;
+pub use anew::make_anew;
 pub use clear::{clear, is_at, is_only_ours};
 use known::Known;
 use update::rebuild_index;
