@@ -45,11 +45,13 @@ impl<F: Files> Clear<'_, F> {
                     self.below(&self.files.open_dir(at, entry.name)?, &entry.oid)?;
                     remove_empty(self.files, at, entry.name)?;
                 }
-                Some(s) if s.kind == Kind::File && !entry.is_tree() => {
-                    // RACE: what somebody writes into it between this look and its removal is lost.
-                    if self.known.is(&self.path, &entry.oid, &s)? || blob_at(self.files, at, entry.name)? == Some(entry.oid) {
-                        self.files.unlink(at, entry.name)?;
-                    }
+                // RACE: what somebody writes into it between this look and its removal is lost.
+                Some(s)
+                    if s.kind == Kind::File
+                        && !entry.is_tree()
+                        && (self.known.is(&self.path, &entry.oid, &s)? || blob_at(self.files, at, entry.name)? == Some(entry.oid)) =>
+                {
+                    self.files.unlink(at, entry.name)?;
                 }
                 _ => {}
             }
