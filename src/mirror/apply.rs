@@ -58,6 +58,18 @@ const NAMED: u64 = 200;
 /// one before it may have been lost in the middle of something.
 const SWEPT: &str = "swept";
 
+/// Says durably that a temporary may lie in the share, so that one that a crash leaves there is swept by the next round.
+/// To be called before one is written that no intent will name.
+///
+/// Errors: those of the database.
+pub(crate) fn will_litter<S: State>(state: &mut S) -> Result<()> {
+    if state.value(SWEPT)?.is_some() {
+        state.set_value(SWEPT, None)?;
+        state.commit()?;
+    }
+    Ok(())
+}
+
 /// What an application did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {

@@ -1,7 +1,7 @@
 //! An old version put back into the share, as a user's own write would: the next scan finds it and sends it.
 
 use super::Device;
-use super::apply::{clean, discard, temporary};
+use super::apply::{clean, discard, temporary, will_litter};
 use super::paths::exact;
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Kind, Result};
@@ -28,6 +28,7 @@ pub fn restore_version<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
         (Some(_), None) => return Err(in_the_way(path)),
         (Some(_), Some(dir)) => Some(replaceable(d, &at, dir, &name).map_err(|e| e.at(path))?.ok_or_else(|| in_the_way(path))?),
     };
+    will_litter(&mut d.state)?;
     let (temp, stat) = temporary(&files, &d.git, &d.keys, &mut d.random, &at, v).map_err(|e| e.at(path))?;
     let new = super::apply::seen_of(&stat);
     // What is exchanged out may be what a user wrote a moment ago. No intent says so here; so a crash must leave it

@@ -103,9 +103,14 @@ pub fn check_root<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R
     }
 }
 
+/// True if this user may not do that to a file.
+pub(super) fn is_denied(e: &Error) -> bool {
+    e.what().to_ascii_lowercase().contains("permission denied")
+}
+
 /// The report of a path that cannot be read.
 pub fn unreadable(path: RelPath, is_dir: bool, e: &Error) -> Problem {
-    let denied = e.what().to_ascii_lowercase().contains("permission denied");
+    let denied = is_denied(e);
     let remedy = format!("chmod u+r{} ~/share/{}", if is_dir { "x" } else { "" }, crate::path::shell_word(&path.to_string()));
     let why = if denied { "permission denied".into() } else { e.to_string() };
     Problem { path: Some(path), what: format!("can't be read: {why}"), remedy: denied.then_some(remedy), note: false }

@@ -170,10 +170,11 @@ fn litter(d: &SimDevice) -> Result<Vec<String>, String> {
     Ok(out)
 }
 
-type Tree = BTreeMap<String, (What, Node)>;
+/// A tree, opened: path to what is there.
+pub(super) type Tree = BTreeMap<String, (What, Node)>;
 
 /// A table's tree, opened: path to content, through the git objects.
-fn opened(d: &SimDevice, table: &Overlay) -> Result<Tree, String> {
+pub(super) fn opened(d: &SimDevice, table: &Overlay) -> Result<Tree, String> {
     let mut out = Tree::new();
     let mut todo = vec![(String::new(), Id::ROOT)];
     while let Some((path, dir)) = todo.pop() {
@@ -242,7 +243,7 @@ fn users(w: &World, tree: &Tree, history: &History) -> Outcome {
         });
         let Some((path, v)) = found else { continue };
         let renamed = places.get(&v.id).is_some_and(|p| p.len() > 1);
-        let fought = w.mode == Mode::Cross && history::fought_over(history, path, v);
+        let fought = matches!(w.mode, Mode::Cross | Mode::Nodes) && history::fought_over(history, path, v);
         if !copied.contains(&v.mac) && !renamed && !fought {
             return Err(format!("back from the dead: {c}"));
         }

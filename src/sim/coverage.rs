@@ -11,6 +11,8 @@ use std::fmt::{self, Display};
 pub struct Coverage {
     /// Kinds of lives, by name.
     lives: BTreeMap<&'static str, u64>,
+    /// What happened beside the work of users and devices.
+    happened: BTreeMap<&'static str, u64>,
     /// Verbs that returned, by seam and name.
     verbs: BTreeMap<(Seam, &'static str), u64>,
     /// What struck: its name, and how often at which verb.
@@ -21,6 +23,11 @@ impl Coverage {
     /// A seed has this kind of life.
     pub fn life(&mut self, name: &'static str) {
         *self.lives.entry(name).or_default() += 1;
+    }
+
+    /// Something happens that is no verb.
+    pub fn happens(&mut self, what: &'static str) {
+        *self.happened.entry(what).or_default() += 1;
     }
 
     /// A verb is about to return.
@@ -36,6 +43,7 @@ impl Coverage {
     /// Takes in another seed's.
     pub fn add(&mut self, other: &Coverage) {
         other.lives.iter().for_each(|(k, n)| *self.lives.entry(k).or_default() += n);
+        other.happened.iter().for_each(|(k, n)| *self.happened.entry(k).or_default() += n);
         other.verbs.iter().for_each(|(k, n)| *self.verbs.entry(*k).or_default() += n);
         for (what, at) in &other.struck {
             let mine = self.struck.entry(what).or_default();
@@ -67,6 +75,10 @@ impl Display for Coverage {
         writeln!(f, "| kind of life | seeds |\n|---|---|")?;
         for (life, n) in &self.lives {
             writeln!(f, "| {life} | {n} |")?;
+        }
+        writeln!(f, "\n| what happened | times |\n|---|---|")?;
+        for (what, n) in &self.happened {
+            writeln!(f, "| {what} | {n} |")?;
         }
         writeln!(f, "\n| row | merges |\n|---|---|")?;
         for (row, n) in rows::hits() {

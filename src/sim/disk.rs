@@ -61,7 +61,16 @@ pub struct SimDisk {
     inner: Rc<RefCell<Inner>>,
     clock: SimClock,
     life: Option<(Life, Seam)>,
+    /// Neither modes nor a full disk stop this one.
+    user: bool,
 }
+
+/// All that a disk holds at a moment.
+#[derive(Clone)]
+pub struct Snapshot(Image);
+
+/// What a new entry of a directory takes of a disk, in bytes.
+const ENTRY: u64 = 64;
 
 /// An open file of a [`SimDisk`]; it stays with its inode.
 pub struct SimFile {
@@ -77,7 +86,7 @@ impl SimDisk {
         let root = Inode { data: Data::Dir, mode: 0o755, mtime: now, ctime: now, birth: now };
         let image = Image { inodes: BTreeMap::from([(ROOT, root)]), dirs: BTreeMap::from([(ROOT, Names::new())]) };
         let inner = Inner { now: image.clone(), durable: image, last_ino: ROOT, traits, free: u64::MAX };
-        SimDisk { inner: Rc::new(RefCell::new(inner)), clock: clock.clone(), life: None }
+        SimDisk { inner: Rc::new(RefCell::new(inner)), clock: clock.clone(), life: None, user: false }
     }
 
     /// The same disk as a device's engine sees it: each verb is told to the scheduler.
@@ -85,9 +94,49 @@ impl SimDisk {
         SimDisk { life: Some((life.clone(), seam)), ..self.clone() }
     }
 
+    /// The same disk for hands that no mode stops, and for which there is always room: a user's, who is not what is tested.
+    pub fn for_user(&self) -> SimDisk {
+        SimDisk { life: None, user: true, ..self.clone() }
+    }
+
     /// Limits what is free, in bytes.
     pub fn set_free(&self, bytes: u64) {
         self.inner.borrow_mut().free = bytes;
+    }
+
+    /// All that it holds now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.inner.borrow().now.clone())
+    }
+
+    /// It is again what it was then, durably.
+    pub fn restore(&self, then: &Snapshot) {
+        let mut inner = self.inner.borrow_mut();
+        (inner.now, inner.durable) = (then.0.clone(), then.0.clone());
+    }
+
+    /// Sets the mode of whatever has this name.
+    pub fn set_mode_of(&self, dir: u64, name: &[u8], mode: u32) -> io::Result<()> {
+        let ino = self.need(dir, name)?;
+        self.change(ino, |_, i| i.mode = mode)
+    }
+
+    /// EACCES if an inode's mode lacks this bit (0o400 to read, 0o200 to change).
+    fn permits(&self, ino: u64, bit: u32) -> io::Result<()> {
+        match self.inner.borrow().now.inodes.get(&ino) {
+            Some(i) if !self.user && i.mode & bit == 0 => Err(Errno::ACCESS.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes so much of what is free.
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        let free = &mut self.inner.borrow_mut().free;
+        if self.user || *free == u64::MAX {
+            return Ok(());
+        }
+        *free = free.checked_sub(bytes).ok_or_else(|| io::Error::from(Errno::NOSPC))?;
+        Ok(())
     }
 
     fn alive(&self) -> io::Result<()> {
@@ -146,6 +195,8 @@ impl SimDisk {
         if self.lookup(dir, name)?.is_some() {
             return Err(Errno::EXIST.into());
         }
+        self.permits(dir, 0o200)?;
+        self.take(ENTRY)?;
         let now = self.tick();
         let mut inner = self.inner.borrow_mut();
         inner.last_ino += 1;
@@ -169,6 +220,8 @@ impl SimDisk {
         if self.lookup(to, new)?.is_some() {
             return Err(Errno::EXIST.into());
         }
+        self.permits(to, 0o200)?;
+        self.take(ENTRY)?;
         let now = self.tick();
         let mut inner = self.inner.borrow_mut();
         let key = fold(&inner.traits, new);
@@ -192,15 +245,10 @@ impl SimDisk {
     }
 
     fn write_ino(&self, ino: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.take(bytes.len() as u64)?;
         let now = self.tick();
         let mut inner = self.inner.borrow_mut();
         let mtime = coarse(&inner.traits, now);
-        if inner.free < bytes.len() as u64 {
-            return Err(Errno::NOSPC.into());
-        }
-        if inner.free != u64::MAX {
-            inner.free -= bytes.len() as u64;
-        }
         let i = inner.now.inodes.get_mut(&ino).ok_or_else(|| io::Error::from(Errno::NOENT))?;
         let Data::File(d) = &mut i.data else { return Err(Errno::INVAL.into()) };
         let d = Rc::make_mut(d);
@@ -263,6 +311,8 @@ impl SimDisk {
         if is_dir(ino) && self.is_below(to, ino) {
             return Err(Errno::INVAL.into());
         }
+        self.permits(at, 0o200)?;
+        self.permits(to, 0o200)?;
         if let Some(t) = there {
             if self.is_below(at, t) {
                 return Err(Errno::NOTEMPTY.into());

@@ -28,7 +28,7 @@ pub struct User {
 impl User {
     /// At this disk.
     pub fn new(disk: &SimDisk) -> User {
-        User { disk: disk.clone() }
+        User { disk: disk.for_user() }
     }
 
     fn dir(&self, path: &str) -> Option<(u64, String)> {
@@ -173,6 +173,28 @@ impl User {
             _ => self.disk.open(&dir, name.as_bytes()).ok()?.set_mtime(t).ok()?,
         }
         self.synced()
+    }
+
+    /// Takes these rights of a file or directory away if it has one of them, or else gives them.
+    pub fn turn_rights(&self, path: &str, rights: u32) -> Option<()> {
+        let (dir, name) = self.dir(path)?;
+        let mode = self.disk.stat(&dir, name.as_bytes()).ok()??.mode;
+        let mode = if mode & rights == 0 { mode | rights } else { mode & !rights };
+        self.disk.set_mode_of(dir, name.as_bytes(), mode).ok()?;
+        self.synced()
+    }
+
+    /// Gives the right to read and to change everything.
+    pub fn all_rights(&self) {
+        for path in self.tree().keys() {
+            if let Some((dir, name)) = self.dir(path)
+                && let Ok(Some(stat)) = self.disk.stat(&dir, name.as_bytes())
+                && stat.mode & 0o600 != 0o600
+            {
+                let _ = self.disk.set_mode_of(dir, name.as_bytes(), stat.mode | 0o600);
+            }
+        }
+        let _ = self.disk.sync_all();
     }
 
     fn synced(&self) -> Option<()> {

@@ -1,9 +1,13 @@
 //! Devices, nodes and users of one seed, and what happens to them.
 
 mod actions;
+mod nodes;
 mod schedule;
 mod script;
 mod serial;
+mod settle;
+mod strangers;
+mod trouble;
 
 use super::check;
 use super::clock::{SimClock, SimRandom};
@@ -22,7 +26,7 @@ use crate::git::store::Store;
 use crate::id::Id;
 use crate::mirror::overlay::Overlay;
 use crate::mirror::{Batch, Device, Report, Settings, scan};
-use crate::state::{Intent, State};
+use crate::state::{Intent, State, key};
 use crate::tree::Writer;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -53,6 +57,18 @@ pub enum Mode {
     Lose,
     /// One disk has a weakness (folds case, no executable bit, coarse times, no exchange).
     Weak,
+    /// Files and directories that may not be read or written for a while.
+    Denied,
+    /// Disks of shares, of secure and of nodes are full for a while.
+    Full,
+    /// Rules of what is ignored come, change and go.
+    Ignore,
+    /// Large changes are stopped, and users answer.
+    Brake,
+    /// Strangers change files in secure.
+    Strange,
+    /// Nodes go back to backups, lose everything or show what no device has made, and are healed.
+    Nodes,
     /// One after the other, with rest in between: no conflict may come.
     Serial,
     /// What happens is written down (`script`).
@@ -73,13 +89,35 @@ impl Mode {
             Mode::Weak if weak.exec_bit => "weak disk: no exchange",
             Mode::Weak if weak.exchange => "weak disk: no executable bit",
             Mode::Weak => "weak disk: all of it",
+            Mode::Denied => "unreadable files",
+            Mode::Full => "full disks",
+            Mode::Ignore => "ignore rules",
+            Mode::Brake => "the brake",
+            Mode::Strange => "strangers in secure",
+            Mode::Nodes => "nodes go back, forge",
             Mode::Serial => "one after the other",
             Mode::Script => "script",
         }
     }
 }
 
-const MODES: [Mode; 9] = [Mode::Any, Mode::Any, Mode::Cross, Mode::Cross, Mode::Busy, Mode::Power, Mode::Lose, Mode::Weak, Mode::Serial];
+const MODES: [Mode; 15] = [
+    Mode::Any,
+    Mode::Any,
+    Mode::Cross,
+    Mode::Cross,
+    Mode::Busy,
+    Mode::Power,
+    Mode::Lose,
+    Mode::Weak,
+    Mode::Denied,
+    Mode::Full,
+    Mode::Ignore,
+    Mode::Brake,
+    Mode::Strange,
+    Mode::Nodes,
+    Mode::Serial,
+];
 
 /// One device with all that is around it.
 pub struct Machine {
@@ -92,6 +130,11 @@ pub struct Machine {
     pub(super) device: RefCell<Option<Box<SimDevice>>>,
     started: Cell<bool>,
     power: Cell<bool>,
+    /// Codes that its user has allowed.
+    allowed: RefCell<Vec<String>>,
+    /// In its last round: the brake stopped something, and these nodes were refused.
+    stopped: Cell<bool>,
+    refused: RefCell<Vec<usize>>,
 }
 
 /// All of a seed.
@@ -113,6 +156,10 @@ pub struct World {
     /// How much devices send in one go.
     batch: Batch,
     trace: bool,
+    /// What strangers have, and what they did.
+    strangers: RefCell<strangers::Strangers>,
+    /// Backups of nodes, and which nodes have gone back to one or worse.
+    backups: RefCell<nodes::Backups>,
     pub(super) failure: RefCell<Option<String>>,
 }
 
@@ -163,6 +210,8 @@ impl World {
                 objects => Batch { bytes: 1, objects: objects as usize },
             },
             trace,
+            strangers: RefCell::default(),
+            backups: RefCell::default(),
             failure: RefCell::default(),
         };
         for _ in 0..nodes {
@@ -181,6 +230,9 @@ impl World {
                 device: RefCell::new(None),
                 started: Cell::new(true),
                 power: Cell::new(false),
+                allowed: RefCell::default(),
+                stopped: Cell::new(false),
+                refused: RefCell::default(),
             });
         }
         let world = Rc::new(world);
@@ -203,8 +255,8 @@ impl World {
         // Nothing happens while a device starts.
         self.due.borrow_mut().clear();
         let secure = m.secure.for_engine(&m.life, Seam::Secure);
-        let git = Store::init(&m.secure, &crate::git::store::ensure_dir(&m.secure, &1, b".git")?, false)?;
-        git.tidy()?;
+        let begun = m.secure.for_user(); // There was room for this once.
+        Store::init(&begun, &crate::git::store::ensure_dir(&begun, &1, b".git")?, false)?.tidy()?;
         let git = Store::open(&secure, &crate::git::store::dir_at(&secure, ".git")?)?;
         let device = Device {
             share: m.share.for_engine(&m.life, Seam::Share),
@@ -218,11 +270,26 @@ impl World {
             vault: VAULT,
             name: Writer::new(NAMES[i]).expect("a valid name"),
             id: Id([i as u8 + 1; 16]),
-            settings: Settings { min_free: 0, split_from: 4, batch: self.batch, ..Settings::default() },
+            settings: Settings { allowed: m.allowed.borrow().clone(), ..self.settings() },
             report: Report::default(),
         };
         *m.device.borrow_mut() = Some(Box::new(device));
         Ok(())
+    }
+
+    fn settings(&self) -> Settings {
+        let settings = Settings { min_free: 0, split_from: 4, batch: self.batch, ..Settings::default() };
+        match self.mode {
+            Mode::Brake | Mode::Strange => Settings { brake_files: 1, brake_fraction: 0.2, ..settings },
+            _ => settings,
+        }
+    }
+
+    fn happens(&self, what: &'static str) {
+        self.covered.borrow_mut().happens(what);
+        if self.trace {
+            eprintln!("  {what}");
+        }
     }
 
     fn fail(&self, what: String) {
@@ -250,13 +317,7 @@ impl World {
         self.killed_before_a_note(i, &d);
         self.depth.set(self.depth.get() + 1);
         let before = self.verbs.get();
-        let mut nodes: Vec<StorageNode<SimRemote>> = self
-            .nodes
-            .iter()
-            .zip(&m.down)
-            .enumerate()
-            .map(|(n, (disk, down))| StorageNode::new(format!("r{n}"), "sim", SimRemote::new(m.life.clone(), disk, down.clone())))
-            .collect();
+        let mut nodes: Vec<StorageNode<SimRemote>> = (0..self.nodes.len()).map(|n| self.node_of(i, n)).collect();
         let result = match i == 0 && d.git.get_ref(crate::mirror::secure::MAIN).ok().flatten().is_none() && self.nothing_pending(&d) {
             true => round::found(&mut d).and_then(|_| round::run(&mut d, &mut nodes)),
             false => round::run_part(&mut d, &mut nodes, what),
@@ -268,49 +329,98 @@ impl World {
         if self.depth.get() == 0 {
             self.average.set((self.average.get() * 3 + self.verbs.get() - before) / 4);
         }
-        match result {
-            Ok(out) => {
+        let done = self.ended(
+            i,
+            d,
+            result.map(|out| {
                 if self.trace {
                     let heads: Vec<String> = out.nodes.iter().map(|n| format!("{}: {:?}", n.name, n.error)).collect();
                     eprintln!("  {} round: head {:?} commits {} applied {} {heads:?}", NAMES[i], out.head, out.commits, out.applied);
                 }
-                for n in out.nodes {
-                    if let Some(e) = n.error.filter(|e| e.kind() != Kind::Unreachable) {
-                        self.fail(format!("{}: node {}: {e} {:?}", NAMES[i], n.name, e.details()));
-                    }
+                self.judge_nodes(i, &out.nodes);
+            }),
+        );
+        if done && self.mode_has_brake() {
+            self.answers(i, false);
+        }
+    }
+
+    /// What became of something that a device did; gives true if it was done. One that has died starts again.
+    fn ended(&self, i: usize, d: Box<SimDevice>, result: Result<()>) -> bool {
+        let m = &self.machines[i];
+        let e = match result {
+            Ok(()) => {
+                m.stopped.set(d.report.brake.is_some());
+                if d.report.full.is_some() {
+                    self.happens("no room in share: files wait");
+                }
+                if d.report.full_secure.is_some() {
+                    self.happens("no room in secure: files wait");
+                }
+                if self.mode == Mode::Denied && d.report.problems.iter().any(|p| p.path.is_some()) {
+                    self.happens("a round reports what it may not read or write");
                 }
                 *m.device.borrow_mut() = Some(d);
+                return true;
             }
-            Err(e) if e.is_stopped() => {
-                let mut state = d.state;
-                drop(d.git);
-                m.life.revive();
-                state.restart();
-                if m.power.replace(false) {
-                    let mut random = self.random.borrow_mut();
-                    m.share.power_cut(&mut random);
-                    m.secure.power_cut(&mut random);
+            Err(e) => e,
+        };
+        let mut state = d.state;
+        drop(d.git);
+        if !e.is_stopped() {
+            match e.kind() {
+                Kind::Unreachable | Kind::Raced => {}
+                Kind::Full if self.mode == Mode::Full => self.happens("a round ends for want of room"),
+                // To join by a node that shows what no device has made is refused.
+                Kind::Integrity(_) if self.mode == Mode::Nodes && state.value(key::HEAD).is_ok_and(|head| head.is_none()) => {}
+                // What was interrupted in a folder is settled once its user gives the right back, as the text says.
+                Kind::Failed if self.mode == Mode::Denied && e.remedies().iter().any(|r| r.command.starts_with("chmod ")) => {
+                    self.happens("a round waits for a folder that it may not open");
                 }
-                match self.boot(i, state) {
-                    Err(e) => self.fail(format!("{}: restart: {e}", NAMES[i])),
-                    // What is on the disk now is what the user sees, whatever the engine has noted.
-                    Ok(()) if self.mode != Mode::Script && self.chance(40) => self.newest(i),
-                    Ok(()) => {}
-                }
+                _ => self.fail(format!("{}: round: {e} {:?}", NAMES[i], e.details())),
             }
-            Err(e) => {
-                if !matches!(e.kind(), Kind::Unreachable | Kind::Raced) {
-                    self.fail(format!("{}: round: {e} {:?}", NAMES[i], e.details()));
-                } else if self.trace {
-                    eprintln!("  {} round: {e}", NAMES[i]);
-                }
-                let mut state = d.state;
-                state.restart();
-                if let Err(e) = self.boot(i, state) {
-                    self.fail(format!("{}: restart: {e}", NAMES[i]));
-                }
+            if self.trace {
+                eprintln!("  {} round: {e}", NAMES[i]);
             }
         }
+        m.life.revive();
+        state.restart();
+        if m.power.replace(false) {
+            let mut random = self.random.borrow_mut();
+            m.share.power_cut(&mut random);
+            m.secure.power_cut(&mut random);
+        }
+        match self.boot(i, state) {
+            Err(e) => self.fail(format!("{}: restart: {e}", NAMES[i])),
+            // What is on the disk now is what the user sees, whatever the engine has noted.
+            Ok(()) if e.is_stopped() && self.mode != Mode::Script && self.chance(40) => self.newest(i),
+            Ok(()) => {}
+        }
+        false
+    }
+
+    /// What a round says of its nodes. Errors of one that has gone back are no failure.
+    fn judge_nodes(&self, i: usize, nodes: &[round::NodeOutcome]) {
+        let mut refused = Vec::new();
+        for (n, node) in nodes.iter().enumerate() {
+            let Some(e) = node.error.as_ref().filter(|e| e.kind() != Kind::Unreachable) else { continue };
+            refused.push(n);
+            let expected = match e.kind() {
+                Kind::Full => self.mode == Mode::Full,
+                Kind::Integrity(_) => self.backups.borrow().went_back(n),
+                _ => false,
+            };
+            if !expected {
+                self.fail(format!("{}: node {}: {e} {:?}", NAMES[i], node.name, e.details()));
+            }
+        }
+        *self.machines[i].refused.borrow_mut() = refused;
+    }
+
+    /// A node as a device sees it.
+    fn node_of(&self, i: usize, n: usize) -> StorageNode<SimRemote> {
+        let m = &self.machines[i];
+        StorageNode::new(format!("r{n}"), "sim", SimRemote::new(m.life.clone(), &self.nodes[n], m.down[n].clone()))
     }
 
     /// Before a device recovers: of what it may have put in its place just before it was killed, the ledger is told what has
@@ -337,37 +447,6 @@ impl World {
 
     fn chance(&self, percent: u64) -> bool {
         self.random.borrow_mut().chance(percent)
-    }
-
-    /// Everything heals; the devices sync until nothing changes.
-    fn settle(&self) {
-        self.machines.iter().for_each(|m| m.down.iter().for_each(|d| d.set(false)));
-        self.due.borrow_mut().clear();
-        let n = self.machines.len();
-        let mut last = String::new();
-        for _ in 0..3 * n + 6 {
-            for i in 0..n {
-                self.round(i);
-                if self.failure.borrow().is_some() {
-                    return;
-                }
-            }
-            let now = self.signature();
-            if now == last {
-                return;
-            }
-            last = now;
-        }
-        self.fail("no rest: commits or changes keep coming".into());
-    }
-
-    fn signature(&self) -> String {
-        let mut out = String::new();
-        for m in &self.machines {
-            let head = m.device.borrow().as_ref().and_then(|d| round::head(d).ok().flatten());
-            out.push_str(&format!("{head:?}{:?}", m.user.tree()));
-        }
-        out
     }
 }
 

@@ -10,6 +10,8 @@ use crate::files::{Files, Kind, Stat};
 use crate::id::Id;
 use crate::mirror::Device;
 use crate::mirror::overlay::Overlay;
+use crate::mirror::scan::is_denied;
+use crate::path::{RelPath, shell_word};
 use crate::state::{Intent, Row, Seen, State, Table};
 use crate::tree::Place;
 use std::collections::BTreeMap;
@@ -33,15 +35,8 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     let mut rest = unended;
     let moved = w.moved(&intents)?;
     for (number, intent) in intents {
-        let dir = match &intent {
-            Intent::Put { row, .. } => row.place.dir,
-            Intent::Delete { place, .. } => place.dir,
-        };
-        let at = w.open(dir)?.or_else(|| moved.get(&dir).cloned());
-        match intent {
-            Intent::Put { temporary, row } => rest |= w.settle_put(at, &temporary, row)?,
-            Intent::Delete { place, seen } => rest |= w.settle_delete(at, &place, &seen)?,
-        }
+        let dir = dir_of(&intent);
+        rest |= w.settle(intent, moved.get(&dir)).map_err(|e| w.denied(dir, e))?;
         w.d.state.remove_intent(number)?;
         w.uncommitted += 1;
     }
@@ -54,6 +49,12 @@ pub fn recover_intents<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F
     Ok(())
 }
 
+/// The directory that an intent is about.
+fn dir_of(intent: &Intent) -> Id {
+    let (Intent::Put { row: Row { place, .. }, .. } | Intent::Delete { place, .. }) = intent;
+    place.dir
+}
+
 impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     /// The directories of intents that the user has moved since, with what was done in them: found by inode and time of
     /// birth. (Without that the inode may be another's by now, and what never stood in it would count as deleted there.)
@@ -61,12 +62,12 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
     fn moved(&mut self, intents: &[(u64, Intent)]) -> Result<BTreeMap<Id, F::Dir>> {
         let mut missing = BTreeMap::new();
         for (_, intent) in intents {
-            let (Intent::Put { row: Row { place, .. }, .. } | Intent::Delete { place, .. }) = intent;
-            if self.open(place.dir)?.is_none()
-                && let Some(seen) = Overlay::ANC.dir(&self.d.state, place.dir)?.and_then(|row| row.seen)
+            let dir = dir_of(intent);
+            if self.open(dir).map_err(|e| self.denied(dir, e))?.is_none()
+                && let Some(seen) = Overlay::ANC.dir(&self.d.state, dir)?.and_then(|row| row.seen)
                 && let Some(birth) = seen.birth
             {
-                missing.insert((seen.ino, birth), place.dir);
+                missing.insert((seen.ino, birth), dir);
             }
         }
         let mut found = BTreeMap::new();
@@ -82,6 +83,32 @@ impl<F: Files, S: State, C: Clock, R: Random> Work<'_, F, S, C, R> {
             })?;
         }
         Ok(found)
+    }
+
+    /// Settles one intent, in its directory or where that was `moved` to. True if something stays to be swept.
+    fn settle(&mut self, intent: Intent, moved: Option<&F::Dir>) -> Result<bool> {
+        let at = self.open(dir_of(&intent))?.or_else(|| moved.cloned());
+        match intent {
+            Intent::Put { temporary, row } => self.settle_put(at, &temporary, row),
+            Intent::Delete { place, seen } => self.settle_delete(at, &place, &seen),
+        }
+    }
+
+    /// What became of our own writes has to be known before anything is compared, else they would count as the user's. So a
+    /// folder that may not be looked into or changed holds the round up; and it is named, with those that it lies in.
+    fn denied(&self, dir: Id, e: Error) -> Error {
+        if !is_denied(&e) {
+            return e;
+        }
+        let state = &self.d.state;
+        let row = Overlay::ANC.dir(state, dir).ok().flatten();
+        let Some(path) = row.and_then(|row| Overlay::ANC.path(state, &row.place).ok().flatten()) else { return e };
+        let (mut folder, mut command) = (RelPath::root(), "chmod u+rwx".to_string());
+        for name in path.names() {
+            folder = folder.join(&name);
+            command = format!("{command} ~/share/{}", shell_word(&folder.to_string()));
+        }
+        e.at(path).detail("a sync was interrupted there; what became of it has to be seen first. nothing was changed").remedy("do", command)
     }
 
     /// Was this temporary put in its place? True if it stays to be swept: one that has gone while its intent stands was

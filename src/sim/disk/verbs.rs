@@ -3,6 +3,7 @@
 use super::{Data, Inode, ROOT, SimDisk, SimFile, coarse, fold};
 use crate::clock::Time;
 use crate::files::{Files, Kind, Open, Stat, Traits};
+use crate::sim::hook::Seam;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
@@ -28,14 +29,9 @@ impl Write for SimFile {
     }
 }
 
-impl Open for SimFile {
-    fn stat(&self) -> io::Result<Stat> {
-        self.disk.alive()?;
-        self.disk.stat_ino(self.ino)
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.disk.alive()?;
+impl SimFile {
+    /// What is there at this moment.
+    fn copy(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let inner = self.disk.inner.borrow();
         let i = inner.now.inodes.get(&self.ino).ok_or_else(|| io::Error::from(Errno::NOENT))?;
         let Data::File(d) = &i.data else { return Err(Errno::ISDIR.into()) };
@@ -43,6 +39,25 @@ impl Open for SimFile {
         let n = buf.len().min(d.len() - from);
         buf[..n].copy_from_slice(&d[from..from + n]);
         Ok(n)
+    }
+}
+
+impl Open for SimFile {
+    fn stat(&self) -> io::Result<Stat> {
+        self.disk.alive()?;
+        self.disk.stat_ino(self.ino)
+    }
+
+    /// What is read of the share may be torn: somebody writes when half of it is read.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.disk.alive()?;
+        let n = self.copy(offset, buf)?;
+        if n < 2 || !matches!(self.disk.life, Some((_, Seam::Share))) {
+            return Ok(n);
+        }
+        let half = n / 2;
+        self.disk.done("read", ())?;
+        Ok(half + self.copy(offset + half as u64, &mut buf[half..n])?)
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
@@ -106,7 +121,7 @@ impl Files for SimDisk {
         self.alive()?;
         let ino = self.need(*at, name)?;
         match self.inner.borrow().now.dirs.contains_key(&ino) {
-            true => Ok(ino),
+            true => self.permits(ino, 0o400).map(|()| ino),
             false => Err(Errno::NOTDIR.into()),
         }
     }
@@ -145,6 +160,7 @@ impl Files for SimDisk {
             Some(Data::Link(_)) => return Err(Errno::LOOP.into()),
             None => return Err(Errno::NOENT.into()),
         }
+        self.permits(ino, 0o400)?;
         self.done("open", SimFile { disk: self.clone(), ino, at: 0 })
     }
 
@@ -227,6 +243,8 @@ impl Files for SimDisk {
         if self.is_below(*to, a) || self.is_below(*at, b) {
             return Err(ErrorKind::Unsupported.into());
         }
+        self.permits(*at, 0o200)?;
+        self.permits(*to, 0o200)?;
         let now = self.tick();
         if (at, name) != (to, new) {
             let mut inner = self.inner.borrow_mut();
@@ -253,6 +271,7 @@ impl Files for SimDisk {
         if self.inner.borrow().now.dirs.contains_key(&ino) {
             return Err(Errno::ISDIR.into());
         }
+        self.permits(*at, 0o200)?;
         let now = self.tick();
         {
             let mut inner = self.inner.borrow_mut();
@@ -265,6 +284,7 @@ impl Files for SimDisk {
     fn rmdir(&self, at: &u64, name: &[u8]) -> io::Result<()> {
         self.alive()?;
         let ino = self.need(*at, name)?;
+        self.permits(*at, 0o200)?;
         let now = self.tick();
         {
             let mut inner = self.inner.borrow_mut();

@@ -8,6 +8,9 @@ use crate::sim::user::{User, What};
 impl World {
     /// One action of a user at a device.
     pub(super) fn user_acts(&self, i: usize) {
+        if self.chance(25) && self.trouble(i) {
+            return;
+        }
         let m = &self.machines[i];
         let u = &m.user;
         self.clock.pass(1_000_000_000 + self.next(1_000_000));

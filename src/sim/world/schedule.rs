@@ -41,6 +41,10 @@ enum Spot {
     Asked,
     /// A name in the share has changed, and the database does not know it yet.
     Moved,
+    /// A file of the share is half read.
+    Torn,
+    /// This verb of the share.
+    Verb(&'static str),
     /// Anything on this disk has changed. (Most verbs look at something: where all are equal, hardly any that changes
     /// something is struck.)
     Changed(Seam),
@@ -52,11 +56,16 @@ impl Spot {
             Spot::Anywhere => true,
             Spot::Line => seam == Seam::Remote,
             Spot::Asked => seam == Seam::Remote && matches!(verb, "refs" | "fetch"),
-            Spot::Changed(of) => seam == of && !matches!(verb, "stat" | "open" | "list"),
+            Spot::Torn => seam == Seam::Share && verb == "read",
+            Spot::Verb(of) => seam == Seam::Share && verb == of,
+            Spot::Changed(of) => seam == of && !matches!(verb, "stat" | "open" | "list" | "read"),
             Spot::Moved => seam == Seam::Share && matches!(verb, "rename" | "rename_noreplace" | "link" | "exchange" | "unlink"),
         }
     }
 }
+
+/// Verbs that change a share, but seldom come in a round.
+const RARE: [&str; 6] = ["exchange", "link", "mkdir", "rename", "rmdir", "symlink"];
 
 /// An event that is to come.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +152,7 @@ impl World {
                 }
             }
             96..=98 if self.mode == Mode::Cross => self.meet(i),
+            88..=91 if self.mode == Mode::Nodes => self.heals(i, self.next(self.nodes.len() as u64) as usize),
             90..=92 if self.mode == Mode::Lose => {
                 if self.trace {
                     eprintln!("  {} loses its database", NAMES[i]);
@@ -223,6 +233,13 @@ impl World {
                     _ => Due { left: 1 + self.next(range), spot: Spot::Anywhere, event },
                 },
             });
+        }
+        if self.chance(15) {
+            due.push(Due { left: 1 + self.next(4), spot: Spot::Torn, event: Event::Newest(i) });
+        }
+        if self.chance(10) {
+            let verb = *self.random.borrow_mut().pick(&RARE);
+            due.push(Due { left: 1 + self.next(2), spot: Spot::Verb(verb), event: Event::Kill });
         }
         if busy && self.chance(50) {
             let event = match self.next(4) {
