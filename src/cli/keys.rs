@@ -6,9 +6,7 @@ use super::{open, secret};
 use crate::clock::system::OsRandom;
 use crate::crypt::{Master, keyfile};
 use crate::error::{Error, Kind, Result};
-use crate::files::real::Disk;
 use crate::id::Id;
-use crate::mirror::sealed;
 use crate::state::State;
 use crate::state::db::Db;
 
@@ -16,9 +14,7 @@ use crate::state::db::Db;
 fn by_recovery(places: &Places, file: Option<&str>) -> Result<(Master, Id)> {
     let config = open::config(places)?;
     let master = secret::read_recovery(file)?;
-    let secure = Disk::open_unprobed(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
-    let vault = crate::git::store::read_small(&secure, &crate::files::Files::root(&secure), sealed::VAULT, 64)?
-        .ok_or_else(|| Error::failed(format!("{}/vault is missing", places.short(&config.secure))))?;
+    let vault = secret::vault_file(places, &config)?;
     let (_, id) = secret::keys_for(&master, &vault)?;
     Ok((master, id))
 }
@@ -28,7 +24,7 @@ pub fn passwd(places: Places, secrets: &Secrets, a: &Passwd) -> Result<u8> {
     let config = open::config(&places)?;
     let (master, vault) = match a.recovery_key || a.recovery_key_file.is_some() {
         true => by_recovery(&places, a.recovery_key_file.as_deref())?,
-        false => secret::unlock(&places, secrets, Some(&config))?,
+        false => secret::unlock_proved(&places, secrets, &config)?,
     };
     let password = secret::new_password(&Secrets { password_file: a.new_password_file.clone() }, "new password for this device")?;
     let file = keyfile::seal(&master, &vault, &password, keyfile::Cost::default(), &mut OsRandom)?;
@@ -56,7 +52,7 @@ pub fn run(places: Places, secrets: &Secrets, verb: KeyVerb) -> Result<u8> {
         }
         KeyVerb::ShowRecovery(_) => {
             let config = open::config(&places)?;
-            let (master, _) = secret::unlock(&places, secrets, Some(&config))?;
+            let (master, _) = secret::unlock_proved(&places, secrets, &config)?;
             secret::show_recovery(&master, &mut std::io::stdout())?;
         }
         KeyVerb::Export(a) => {

@@ -15,6 +15,7 @@ use crate::agent::worker::{Facts, Opened, Site};
 use crate::clock::Time;
 use crate::config;
 use crate::crypt::Master;
+use crate::crypt::unlocked::{self, Unlocked};
 use crate::error::{Error, Kind, Result};
 use crate::id::Id;
 use crate::mirror::Report;
@@ -150,7 +151,7 @@ fn daemon(places: &Places, master: &Master, vault: &Id, verbose: bool, same: &[O
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| Error::from(e).at("can't start the agent"))?;
     if let Some(mut pipe) = child.stdin.take() {
-        let _ = pipe.write_all(&secret::unlocked_bytes(master, vault));
+        let _ = pipe.write_all(&unlocked::bytes(master, vault));
     }
     let mut line = String::new();
     if let Some(out) = child.stdout.take() {
@@ -182,7 +183,7 @@ fn detached(places: Places, verbose: bool) -> Result<u8> {
     let mut key = Zeroizing::new(Vec::with_capacity(8192));
     std::io::stdin().lock().take(4096).read_to_end(&mut key)?;
     let begun = (|| {
-        let Ok(Some((master, vault))) = secret::from_unlocked(&key) else {
+        let Ok(Some(Unlocked { master, vault, .. })) = unlocked::read(&key) else {
             return Err(Error::new(Kind::Usage, "`run --detached` is what `run --daemon` starts").remedy("do", "sharelock run --daemon"));
         };
         let Some(alone) = alone(&places)? else {

@@ -3,9 +3,14 @@
 use super::args::{self, Secrets};
 use super::places::{self, Places};
 use crate::config::Config;
-use crate::crypt::{Master, VaultKeys, header, keyfile, recovery};
+use crate::crypt::unlocked::{self, Unlocked};
+use crate::crypt::{Master, VaultKeys, keyfile, recovery};
 use crate::error::{Class, Error, Kind, Result};
+use crate::files::Files;
+use crate::files::real::Disk;
+use crate::git::store::read_small;
 use crate::id::Id;
+use crate::mirror::sealed;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -105,8 +110,35 @@ pub fn new_password(args: &Secrets, which: &str) -> Result<Secret> {
 /// Unlocks the vault's key on this device.
 pub fn unlock(places: &Places, args: &Secrets, config: Option<&Config>) -> Result<(Master, Id)> {
     if places.unlocked.exists() && args.password_file.is_none() {
-        return read_unlocked(places);
+        return read_unlocked(places).map(|u| (u.master, u.vault));
     }
+    by_password(places, args, config)
+}
+
+/// The same where something is made of the key that outlives it (a key file, a paper): it is proved first. A password proves
+/// it, and so does the check value of an unlocked key; one without is held against the vault itself.
+pub fn unlock_proved(places: &Places, args: &Secrets, config: &Config) -> Result<(Master, Id)> {
+    if !places.unlocked.exists() || args.password_file.is_some() {
+        return by_password(places, args, Some(config));
+    }
+    let found = read_unlocked(places)?;
+    if !found.checked {
+        let fits = |file: &[u8]| keys_for(&found.master, file).is_ok_and(|(_, id)| id == found.vault);
+        if !fits(&vault_file(places, config)?) {
+            return Err(damaged_unlocked(places));
+        }
+    }
+    Ok((found.master, found.vault))
+}
+
+/// The file `vault` of secure.
+pub fn vault_file(places: &Places, config: &Config) -> Result<Vec<u8>> {
+    let secure = Disk::open_unprobed(&config.secure).map_err(|e| Error::from(e).at(places.short(&config.secure)))?;
+    read_small(&secure, &secure.root(), sealed::VAULT, 64)?
+        .ok_or_else(|| Error::failed(format!("{}/vault is missing", places.short(&config.secure))))
+}
+
+fn by_password(places: &Places, args: &Secrets, config: Option<&Config>) -> Result<(Master, Id)> {
     if !places.key.exists() {
         return Err(Error::new(Kind::Usage, format!("there is no vault on this device yet ({} is missing)", places.short(&places.key)))
             .remedy("to make one", "sharelock init")
@@ -145,40 +177,35 @@ fn wrong(e: Error) -> Error {
     }
 }
 
-/// The unlocked key of `--start-without-password`: header K, vault id, master; 56 bytes that only the owner may read.
+/// Keeps the unlocked key, in a file that only the owner may read (`--start-without-password`).
 pub fn write_unlocked(places: &Places, master: &Master, vault: &Id) -> Result<()> {
-    places::write_private(&places.unlocked, &unlocked_bytes(master, vault))
+    places::write_private(&places.unlocked, &unlocked::bytes(master, vault))
 }
 
-/// An unlocked key as it is written into a file or a pipe.
-pub fn unlocked_bytes(master: &Master, vault: &Id) -> Secret {
-    let mut bytes = Zeroizing::new(header::bytes(header::Type::Key, 0).to_vec());
-    bytes.reserve_exact(48); // It does not move once the key is in it.
-    bytes.extend_from_slice(&vault.0);
-    bytes.extend_from_slice(master.as_bytes());
-    bytes
-}
-
-/// Reads what [`unlocked_bytes`] wrote.
-pub fn from_unlocked(bytes: &[u8]) -> Result<Option<(Master, Id)>> {
-    header::check(bytes, header::Type::Key)?;
-    let (Ok(vault), Ok(master)) =
-        (<[u8; 16]>::try_from(bytes.get(8..24).unwrap_or_default()), <[u8; 32]>::try_from(bytes.get(24..).unwrap_or_default()))
-    else {
-        return Ok(None);
-    };
-    let master = Zeroizing::new(master);
-    Ok(Some((Master::from_bytes(&master), Id(vault))))
-}
-
-fn read_unlocked(places: &Places) -> Result<(Master, Id)> {
+fn read_unlocked(places: &Places) -> Result<Unlocked> {
     let path = &places.unlocked;
     if places::is_open_to_others(path) {
         return Err(Error::new(Kind::Usage, format!("{} can be read by others", places.short(path)))
             .remedy("do", format!("chmod 600 {}", places.short(path))));
     }
     let bytes = Zeroizing::new(places::read(path, 4096)?);
-    from_unlocked(&bytes)?.ok_or_else(|| Error::integrity(Class::Form, format!("{} is damaged", places.short(path))))
+    match unlocked::read(&bytes) {
+        Ok(Some(found)) => Ok(found),
+        Err(e) if e.kind() == Kind::Integrity(Class::Version) && bytes.len() == unlocked::LEN => Err(e.at(places.short(path))),
+        Ok(None) | Err(_) => Err(damaged_unlocked(places)),
+    }
+}
+
+/// The error of an unlocked key that is not what was written.
+fn damaged_unlocked(places: &Places) -> Error {
+    let path = places.short(&places.unlocked);
+    let e = Error::integrity(Class::Form, format!("{path} is damaged: it holds no key of this vault"))
+        .detail("nothing was changed, the files in ~/share are not touched");
+    let e = match places.key.exists() {
+        true => e.remedy("to go on with this device's password", format!("rm {path}")),
+        false => e,
+    };
+    e.remedy("to make it again with the key on paper", "sharelock passwd --recovery-key --start-without-password")
 }
 
 /// Prints the recovery key as `init` shows it.

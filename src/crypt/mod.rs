@@ -18,6 +18,7 @@ pub mod siv;
 pub mod small;
 #[cfg(test)]
 mod tests;
+pub mod unlocked;
 
 pub use keys::{Master, VaultKeys};
 pub use large::content_mac;
