@@ -136,6 +136,24 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     nodes: &mut [StorageNode<Rm>],
     what: What,
 ) -> Result<Outcome> {
+    whole_or_part(d, nodes, what).map_err(mendable)
+}
+
+/// An error of damage to what lies in secure on this device, with what mends it.
+pub fn mendable(e: Error) -> Error {
+    match e.kind() {
+        Kind::Integrity(_) if e.remedies().is_empty() => {
+            e.detail("the files in ~/share are not touched by this").remedy("do", "sharelock verify --repair")
+        }
+        _ => e,
+    }
+}
+
+fn whole_or_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
+    d: &mut Device<F, S, C, R>,
+    nodes: &mut [StorageNode<Rm>],
+    what: What,
+) -> Result<Outcome> {
     d.report = Default::default();
     for node in &mut *nodes {
         // What an earlier round heard.

@@ -47,6 +47,7 @@ mod verify;
 pub mod voice;
 mod when;
 
+use crate::agent::round;
 use crate::error::{Error, Kind, Result};
 use argh::FromArgs;
 use args::{Args, Secrets, Verb};
@@ -151,17 +152,17 @@ fn run(a: Args) -> Result<u8> {
         Verb::Device(v) => devices::run(places, &secrets, v.verb),
         Verb::Doctor(v) => doctor::run(places, &v),
         Verb::Report(v) => report::run(places, &secrets, &v),
-        Verb::Log(v) => history::log(open(places)?, &v),
-        Verb::Restore(v) => restore::run(open(places)?, &v),
-        Verb::Undo(_) => history::undo(open(places)?),
+        Verb::Log(v) => history::log(open(places)?, &v).map_err(round::mendable),
+        Verb::Restore(v) => restore::run(open(places)?, &v).map_err(round::mendable),
+        Verb::Undo(_) => history::undo(open(places)?).map_err(round::mendable),
         Verb::Verify(v) => verify::run(open(places)?, &v),
         Verb::Passwd(v) => keys::passwd(places, &secrets, &v),
         Verb::Key(v) => keys::run(places, &secrets, v.verb),
-        Verb::Conflicts(v) => conflicts::list(open(places)?, &v),
-        Verb::Resolve(v) => conflicts::resolve(open(places)?, &v),
+        Verb::Conflicts(v) => conflicts::list(open(places)?, &v).map_err(round::mendable),
+        Verb::Resolve(v) => conflicts::resolve(open(places)?, &v).map_err(round::mendable),
         Verb::Allow(v) => conflicts::allow(open(places)?, &v),
         Verb::Name(v) => names::run(open(places)?, v.verb),
-        Verb::Cat(v) => names::cat(open(places)?, &v),
+        Verb::Cat(v) => names::cat(open(places)?, &v).map_err(round::mendable),
         Verb::Bench(v) => bench::run(&places, &v),
         Verb::Service(v) => service::run(&places, &secrets, a.config.as_deref(), a.vault.as_deref(), v.verb),
         Verb::Completions(v) => completions(&v.shell),

@@ -95,8 +95,15 @@ pub fn check_root<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R
     let mark = read_small(&d.share, &d.share.root(), ROOT_FILE, 256)?;
     match mark {
         Some(mark) if mark.trim_ascii() == d.vault.to_string().as_bytes() => Ok(()),
-        Some(_) => {
-            Err(Error::failed("the share belongs to another vault (its file .sharelock-root says so)").detail("nothing was changed"))
+        Some(mark) => {
+            let an_id = mark.trim_ascii().len() == 32 && mark.trim_ascii().iter().all(u8::is_ascii_hexdigit);
+            let what = match an_id {
+                true => "the share belongs to another vault (its file .sharelock-root says so)",
+                false => "the share's file .sharelock-root is damaged: it names no vault",
+            };
+            // Only a person knows which folder this is, so only a person says so.
+            let command = format!("echo {} > ~/share/.sharelock-root", d.vault);
+            Err(Error::failed(what).detail("nothing was changed, nothing counts as deleted").remedy("if it is this vault's share", command))
         }
         None => Err(Error::failed("the share is not there: its file .sharelock-root is missing (a disk that is not mounted?)")
             .detail("nothing was changed, nothing counts as deleted")),

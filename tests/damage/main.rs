@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod keys;
+mod objects;
+mod share;
 #[path = "../support/mod.rs"]
 mod support;
