@@ -103,11 +103,15 @@ impl<F: Files> Store<F> {
         let mut places = Vec::new();
         for c in changes {
             self.check(c.name)?;
-            let now = self.get_ref(c.name)?;
-            if now == c.new && c.expect == Expect::Any {
+            let now = match self.get_ref(c.name) {
+                // What takes the place of anything takes that of damage, too.
+                Err(e) if c.expect == Expect::Any && e.kind() == Kind::Integrity(Class::Form) => None,
+                now => Some(now?),
+            };
+            if now == Some(c.new) && c.expect == Expect::Any {
                 continue;
             }
-            match self.ref_dir(c.name, c.new.is_some() || now.is_some())? {
+            match self.ref_dir(c.name, c.new.is_some() || now != Some(None))? {
                 Some((dir, leaf)) => places.push((c, dir, leaf, [leaf, b".lock"].concat())),
                 None if matches!(c.expect, Expect::Is(_)) => return Err(raced(c.name)),
                 None => {}
@@ -116,11 +120,10 @@ impl<F: Files> Store<F> {
         let locks: Vec<_> = places.iter().map(|(_, dir, _, lock)| (dir, &lock[..])).collect();
         self.all_locked(&locks, &mut || {
             for (c, ..) in &places {
-                let now = self.get_ref(c.name)?;
                 let fits = match c.expect {
                     Expect::Any => true,
-                    Expect::Absent => now.is_none(),
-                    Expect::Is(oid) => now == Some(oid),
+                    Expect::Absent => self.get_ref(c.name)?.is_none(),
+                    Expect::Is(oid) => self.get_ref(c.name)? == Some(oid),
                 };
                 if !fits {
                     return Err(raced(c.name));

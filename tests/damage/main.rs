@@ -4,6 +4,7 @@
 
 mod keys;
 mod objects;
+mod refs;
 mod share;
 #[path = "../support/mod.rs"]
 mod support;

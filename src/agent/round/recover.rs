@@ -2,7 +2,7 @@
 
 use crate::agent::round::head;
 use crate::clock::{Clock, Random};
-use crate::error::Result;
+use crate::error::{Class, Kind, Result};
 use crate::files::Files;
 use crate::git::store::Expect;
 use crate::id::Oid;
@@ -18,7 +18,11 @@ pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, 
     scan::check_root(d)?;
     let known = head(d)?;
     let pending = secure::pending(&d.state)?;
-    let tip = d.git.get_ref(MAIN)?;
+    // A damaged file of the branch tells nothing that the database does not know.
+    let tip = match d.git.get_ref(MAIN) {
+        Err(e) if e.kind() == Kind::Integrity(Class::Form) && known.is_some() => None,
+        tip => tip?,
+    };
     let mut moved = false;
     if known.is_none() && pending.is_none() {
         if let Some(tip) = tip {
@@ -26,7 +30,7 @@ pub fn recover<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, 
         }
         secure::resume(d, tip.as_ref())?;
         d.state.commit()?;
-    } else if tip != known && tip != pending {
+    } else if tip != known && (tip.is_none() || tip != pending) {
         set_aside_tip(d, tip, known)?;
         moved = true;
     }
@@ -55,12 +59,14 @@ fn adopt_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>
 /// files.
 fn set_aside_tip<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, tip: Option<Oid>, known: Option<Oid>) -> Result<()> {
     let kept = match tip {
+        // A name for what is not here would be damage of its own: git takes the repository for broken.
+        Some(tip) if !d.git.contains(&tip)? => format!("it pointed to {tip}, which is not there"),
         Some(tip) => {
             let name = format!("refs/sharelock/found/{tip}");
             d.git.set_ref(&name, Expect::Any, Some(tip))?;
             format!("what it pointed to is kept as {name}")
         }
-        None => "it was gone".to_string(),
+        None => "it was gone or damaged".to_string(),
     };
     d.git.set_ref(MAIN, Expect::Any, known)?;
     d.report.problems.push(Problem {
