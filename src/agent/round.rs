@@ -136,7 +136,9 @@ pub fn run_part<F: Files, S: State, C: Clock, R: Random, Rm: Remote>(
     nodes: &mut [StorageNode<Rm>],
     what: What,
 ) -> Result<Outcome> {
-    whole_or_part(d, nodes, what).map_err(mendable)
+    // (To a device that joins, what is damaged is the node's.)
+    let joined = head(d)?.is_some();
+    whole_or_part(d, nodes, what).map_err(|e| if joined { mendable(e) } else { e })
 }
 
 /// An error of damage to what lies in secure on this device, with what mends it.
