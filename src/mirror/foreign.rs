@@ -25,7 +25,7 @@ use crate::id::{Id, Oid};
 use crate::path::{Name, printable};
 use crate::state::{Row, RowNode, State, Table, key};
 use crate::tree::{Node, Place, Version, conflict};
-use fresh::{fresh, head_place_stands};
+use fresh::{fresh, head_place_stands, stands_elsewhere};
 use parts::DiskParts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -252,6 +252,11 @@ impl<F: Files> Look<F> {
             return Ok(old);
         }
         if !fresh(d, &version, old.is_some())? {
+            let another = head.as_ref().is_some_and(|row| row.here().is_some());
+            if opened.kind == EntryKind::Small && another && stands_elsewhere(d, &version)? {
+                remove_double(d, dir, entry)?;
+                return Ok(None);
+            }
             return keep(d, "is older than what this device knows and is not taken over".into());
         }
         Ok(Some(Node::File(version)))
@@ -387,6 +392,22 @@ fn mend<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, loo
         true => worktree::write_index(d, &secure::tree_of(d, &head)?, &worktree::Stats::new()),
         false => Ok(()),
     }
+}
+
+/// Removes an entry of a file that head has at another one, byte for byte, while its name is another file's. Two files of
+/// one name leave it: the one that became the conflict copy still stands at its own entry.
+fn remove_double<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, dir: &F::Dir, entry: &[u8]) -> Result<()> {
+    d.secure.unlink(dir, entry)?;
+    if name::classify(entry) == Listed::LongEntry {
+        let long = [&entry[..entry.len() - 2], b".n"].concat();
+        if d.secure.stat(dir, &long)?.is_some() {
+            d.secure.unlink(dir, &long)?;
+        }
+    }
+    d.secure.sync_dir(dir)?;
+    let what = format!("~/secure: {} stood there a second time and is removed; the file is in the vault, as it was", printable(entry));
+    d.report.problems.push(Problem { path: None, what, remedy: None, note: true });
+    Ok(())
 }
 
 fn report<F: Files, S: State, C: Clock, R: Random>(d: &mut Device<F, S, C, R>, entry: &[u8], how: &str) {

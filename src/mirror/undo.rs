@@ -1,13 +1,14 @@
 //! The user's answer to the brake, if it is no: what would have gone is put back where it was.
 
+use super::apply::discard;
 use super::overlay::{Overlay, Rows};
 use super::restore::restore_version;
 use super::worktree::{self, Difference};
 use super::{Device, Made, brake};
 use crate::clock::{Clock, Random};
-use crate::error::{Error, Result};
-use crate::files::Files;
-use crate::path::RelPath;
+use crate::error::Result;
+use crate::files::{Files, Kind};
+use crate::path::{Name, RelPath};
 use crate::state::{Seen, State, Table, key};
 use crate::tree::{Node, Version};
 
@@ -62,6 +63,10 @@ fn bring_back<F: Files, S: State, C: Clock, R: Random>(
         match d.share.open_dir(&at, part.as_bytes()) {
             Ok(next) => at = next,
             Err(_) => {
+                // A file where a directory was is in the way of all that was in that one.
+                if d.share.stat(&at, part.as_bytes())?.is_some_and(|s| s.kind != Kind::Dir) {
+                    save_aside(&d.share, &at, &part).map_err(|e| e.at(path))?;
+                }
                 there = false;
                 break;
             }
@@ -71,18 +76,16 @@ fn bring_back<F: Files, S: State, C: Clock, R: Random>(
         if seen.is_some_and(|s| s.size == stat.size && s.mtime == stat.mtime) {
             return Ok(false);
         }
-        for n in 1..1000 {
-            let saved = format!(" (saved {n})");
-            let mut aside = name.as_bytes().to_vec();
-            aside.truncate(255 - saved.len());
-            aside.extend_from_slice(saved.as_bytes());
-            match d.share.rename_noreplace(&at, name.as_bytes(), &at, &aside) {
-                Ok(()) => break,
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::from(e).at(path)),
-            }
-        }
+        save_aside(&d.share, &at, &name).map_err(|e| e.at(path))?;
     }
     restore_version(d, path, version)?;
     Ok(true)
+}
+
+/// Gives what stands there the first name `NAME (saved N)` that is free.
+fn save_aside<F: Files>(files: &F, at: &F::Dir, name: &Name) -> Result<()> {
+    match discard(files, at, name, name, &[])? {
+        Some(_) => Ok(files.sync_dir(at)?),
+        None => Ok(()),
+    }
 }

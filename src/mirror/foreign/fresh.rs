@@ -40,6 +40,19 @@ pub(super) fn fresh<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C,
     Ok(false)
 }
 
+/// True if head has this very object of the file at another entry, and that is in secure as well.
+pub(super) fn stands_elsewhere<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, v: &Version) -> Result<bool> {
+    for row in d.state.by_id(Table::Head, v.id)? {
+        if let Some(node) = row.here()
+            && node.file().is_some_and(|f| f.oid == v.oid)
+            && stands(d, &row.place, node)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// True if an entry of head is in secure.
 fn stands<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place, node: &Node) -> Result<bool> {
     let Some(up) = Overlay::HEAD.climb(&d.state, place.dir)? else { return Ok(false) };
