@@ -3,6 +3,7 @@
 use super::super::Device;
 use super::super::commit::entry_name;
 use super::super::overlay::Overlay;
+use super::super::secure::blob_at;
 use crate::clock::{Clock, Random};
 use crate::error::{Error, Result};
 use crate::files::Files;
@@ -40,12 +41,14 @@ pub(super) fn fresh<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C,
     Ok(false)
 }
 
-/// True if head has this very object of the file at another entry, and that is in secure as well.
+/// True if head has this very object of the file at another entry, and its bytes stand there in secure: read, not only
+/// listed, since the caller removes the ones at hand.
 pub(super) fn stands_elsewhere<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, v: &Version) -> Result<bool> {
     for row in d.state.by_id(Table::Head, v.id)? {
         if let Some(node) = row.here()
             && node.file().is_some_and(|f| f.oid == v.oid)
-            && stands(d, &row.place, node)?
+            && let Some(dir) = open_dir_of(d, &row.place)?
+            && blob_at(&d.secure, &dir, entry_name(&d.keys, &row.place, node).entry.as_bytes())? == Some(v.oid)
         {
             return Ok(true);
         }
@@ -55,19 +58,25 @@ pub(super) fn stands_elsewhere<F: Files, S: State, C: Clock, R: Random>(d: &Devi
 
 /// True if an entry of head is in secure.
 fn stands<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place, node: &Node) -> Result<bool> {
-    let Some(up) = Overlay::HEAD.climb(&d.state, place.dir)? else { return Ok(false) };
+    let Some(dir) = open_dir_of(d, place)? else { return Ok(false) };
+    Ok(d.secure.stat(&dir, entry_name(&d.keys, place, node).entry.as_bytes())?.is_some())
+}
+
+/// The directory of secure in which head's entry for a place belongs, if it is there.
+fn open_dir_of<F: Files, S: State, C: Clock, R: Random>(d: &Device<F, S, C, R>, place: &Place) -> Result<Option<F::Dir>> {
+    let Some(up) = Overlay::HEAD.climb(&d.state, place.dir)? else { return Ok(None) };
     let mut dir = d.secure.root();
     for row in up {
-        let Some(node) = row.here() else { return Ok(false) };
+        let Some(node) = row.here() else { return Ok(None) };
         match d.secure.open_dir(&dir, entry_name(&d.keys, &row.place, node).entry.as_bytes()) {
             Ok(inner) => dir = inner,
             Err(e) => {
                 let e = Error::from(e);
-                return if e.is_stopped() { Err(e) } else { Ok(false) };
+                return if e.is_stopped() { Err(e) } else { Ok(None) };
             }
         }
     }
-    Ok(d.secure.stat(&dir, entry_name(&d.keys, place, node).entry.as_bytes())?.is_some())
+    Ok(Some(dir))
 }
 
 /// True if the entry that head has for a directory is in secure.
